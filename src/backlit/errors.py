@@ -1,0 +1,26 @@
+"""The exceptions of backlit. Every message says where, what was wanted, what came, what to do.
+
+Only exceptions live here; this file imports nothing.
+"""
+
+
+class BadInput(ValueError):
+    """An argument, a file or an array that doesn't fit. Nothing was changed."""
+
+
+class EngineUnavailable(RuntimeError):
+    """An engine that cannot run here. The message names what is missing and how to get it."""
+
+
+class Diverged(ArithmeticError):
+    """Training left the finite numbers.
+
+    ``state`` is the last finite State: the one before the step that the message names.
+    """
+
+    def __init__(self, message: str, state=None):
+        super().__init__(message)
+        self.state = state
+
+    def __reduce__(self):
+        return type(self), (str(self), self.state)
