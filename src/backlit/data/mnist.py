@@ -41,8 +41,7 @@ class IdxFolder(NamedTuple):
 
 
 def find_idx_folder(folder: Path) -> IdxFolder | None:
-    """The four files in ``folder`` (unpacked ones first, with - or . before idx), or None if any is "
-    "missing."""
+    """The four files in ``folder`` (unpacked ones first, - or . before idx), or None if one is missing."""
     names = (
         sorted(os.listdir(folder), key=lambda name: (name.endswith(".gz"), name)) if folder.is_dir() else []
     )
@@ -65,8 +64,7 @@ def read_idx_folder(files: IdxFolder) -> Dataset:
 
 
 def idx_pair(images: Path, labels: Path, classes: tuple[Label, ...] | None = None) -> Dataset:
-    """The data set of one file of images and its file of labels; ``classes`` where some may be absent "
-    "here."""
+    """The data set of an images file and its labels file; ``classes`` where some may be absent here."""
     y = read_idx(labels, as_images=False)
     x = read_idx(images, as_images=True)
     with about(images):
@@ -90,8 +88,7 @@ def labels_beside(images: Path) -> Path:
 
 
 def load_mnist() -> Dataset:
-    """MNIST from $BACKLIT_DATA/mnist, $BACKLIT_DATA or the cache directory; downloaded into the latter "
-    "if need be."""
+    """MNIST from $BACKLIT_DATA/mnist, $BACKLIT_DATA or the cache, into which it is downloaded at need."""
     from platformdirs import user_cache_dir
 
     cache = Path(user_cache_dir("backlit")) / "mnist"

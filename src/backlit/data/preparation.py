@@ -27,7 +27,7 @@ FIELDS = ("inputs", "columns", "target", "classes", "mean", "scale")
 
 @dataclass(frozen=True)
 class Preparation:
-    """How raw inputs (N, inputs) become a network's inputs: (x - mean) / scale, column by column, or as they are.
+    """How raw inputs (N, inputs) become a network's: (x - mean) / scale for each column, or as they are.
 
     ``mean`` and ``scale`` hold one number per column, in the column's unit, or are both None: nothing is
     changed. ``columns`` and ``target`` are the names that tables are read by; ``classes`` the labels in
@@ -43,7 +43,7 @@ class Preparation:
 
     @classmethod
     def learn(cls, data: Dataset, scale: bool = True) -> Preparation:
-        """Learns from ``data`` (give the training part only): mean and standard deviation of each column, in float64.
+        """Learns each column's mean and standard deviation, in float64, from ``data``: the training part only.
 
         Constant columns get scale 1. Sample weights are not looked at. With ``scale=False`` values stay as
         they are.
@@ -58,8 +58,7 @@ class Preparation:
         return cls(n_in, data.columns, data.target, classes, tuple(mean.tolist()), tuple(deviation.tolist()))
 
     def apply(self, x: object) -> Array:
-        """The prepared rows (N, inputs) as a new float32 array; without mean and scale, x itself in its "
-        "own type."""
+        """The prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
         raw = inputs(x)
         if raw.shape[1] != self.inputs:
             raise BadInput(
@@ -85,7 +84,7 @@ class Preparation:
         return result
 
     def apply_to(self, data: Dataset) -> Dataset:
-        """``data`` with prepared inputs, its columns found by name, its classes those of training; so its test part.
+        """``data`` and its test part with prepared inputs: columns found by name, classes those of training.
 
         Raises BadInput for a column that is missing or a label that training didn't know.
         """
@@ -122,8 +121,7 @@ class Preparation:
 
     @classmethod
     def from_record(cls, record: object) -> Preparation:
-        """The Preparation of a record made by ``to_record``; BadInput for anything else, wherever it "
-        "comes from."""
+        """The Preparation of a record made by ``to_record``; BadInput for anything else."""
         if not isinstance(record, Mapping) or set(record) != set(FIELDS):
             came = listed(sorted(map(str, record))) if isinstance(record, Mapping) else type(record).__name__
             raise BadInput(
@@ -150,8 +148,7 @@ def _prepared_test(preparation: Preparation, data: Dataset) -> Dataset | None:
 
 
 def _mean_and_deviation(data: Dataset) -> tuple[Array, Array]:
-    """(n_in,) each, by two passes over blocks of rows in float64: one pass loses digits where the mean "
-    "is large."""
+    """(n_in,) each, in float64, by two passes: one pass loses digits where the mean is large."""
     n, n_in = data.x.shape
     total, squares = np.zeros(n_in), np.zeros(n_in)
     low, high = np.full(n_in, np.inf), np.full(n_in, -np.inf)

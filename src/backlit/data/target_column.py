@@ -1,4 +1,4 @@
-"""What the target column of a table means: classes or numbers. The rule stands in TargetColumn and nowhere else.
+"""What the target column of a table means, classes or numbers: the rule stands in TargetColumn alone.
 
 Takes cells, gives arrays; opens nothing.
 """
@@ -64,8 +64,7 @@ class TargetColumn:
             self._refuse(line, cell, wanted, "name another column as target")
 
     def finish(self) -> tuple[Array, str]:
-        """(y, what it is): y (N,) of str or int64 for classes, float64 for numbers. Raises BadInput for "
-        "one class."""
+        """(y, what it is): y (N,) of str or int64 for classes, else float64. BadInput for one class."""
         if self._numbers is None:
             labels = np.array(list(self._texts or {}))
             kind = "texts"

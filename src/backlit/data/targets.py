@@ -49,8 +49,7 @@ def classes_with(known: tuple[Label, ...] | None, y: Array) -> tuple[Label, ...]
 
 
 def codes(y: Array, classes: tuple[Label, ...]) -> Array:
-    """(N,) places of the labels y in ``classes``, which is sorted. Raises BadInput for a label that "
-    "isn't there."""
+    """(N,) places of the labels y in ``classes``, which is sorted; BadInput for a label that isn't there."""
     table = np.array(classes)
     if (y.dtype.kind == "U") != (table.dtype.kind == "U"):
         raise BadInput(
@@ -72,8 +71,7 @@ def codes(y: Array, classes: tuple[Label, ...]) -> Array:
 
 
 def targets_of(y: Array, classes: tuple[Label, ...] | None, net: Net, dtype: type) -> Array:
-    """y as the (N, n_out) targets of ``net``; new arrays have ``dtype``, given (N, n_out) ones pass "
-    "unchanged."""
+    """y as (N, n_out) targets of ``net``; new arrays have ``dtype``, a given matrix passes unchanged."""
     n_out = net.sizes[-1]
     result: Array
     if y.ndim == 2:
@@ -82,7 +80,7 @@ def targets_of(y: Array, classes: tuple[Label, ...] | None, net: Net, dtype: typ
                 f"y has shape {y.shape}: wanted ({len(y)}, {n_out}) for a network with {_outputs(n_out)}; "
                 "change the last size of the network or the columns of y"
             )
-        result: Array = y
+        result = y
     elif n_out == 1:
         result = _one_column(y, classes, net.output, dtype)
     else:
@@ -101,14 +99,13 @@ def _one_hot(y: Array, classes: tuple[Label, ...] | None, n_out: int, dtype: typ
             f"y has {len(classes)} classes {_some(classes)}, the network {_outputs(n_out)}: wanted as many; "
             "change the network's last size, or name all classes with Dataset(..., classes=...)"
         )
-    result = np.zeros((len(y), n_out), dtype)
+    result: Array = np.zeros((len(y), n_out), dtype)
     result[np.arange(len(y)), codes(y, classes)] = 1
     return result
 
 
 def _whole_numbers(y: Array, n_out: int) -> Array:
-    """Floats (N,) that are labels, as integers; others are refused, as one number cannot fill several "
-    "outputs."""
+    """Floats (N,) that are labels, as integers; others are refused: one number cannot fill several outputs."""
     with np.errstate(invalid="ignore"):
         whole: Array = np.asarray(y).astype(np.int64)
     other = whole != y
