@@ -142,7 +142,7 @@ def check_batch(
     n_in, n_out = network.sizes[0], network.sizes[-1]
     try:
         x, y = np.asarray(x, dtype=state.dtype), np.asarray(y, dtype=state.dtype)
-        s = np.ones(len(x), state.dtype) if sample_weight is None else np.asarray(sample_weight, dtype=state.dtype)
+        s = np.ones(x.shape[:1], state.dtype) if sample_weight is None else np.asarray(sample_weight, dtype=state.dtype)
     except (TypeError, ValueError) as error:
         raise BadInput(f"{where}: x, y and sample_weight must be arrays of numbers: {error}.") from None
     if x.ndim != 2 or x.shape[1] != n_in or not len(x):
