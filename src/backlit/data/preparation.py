@@ -43,7 +43,7 @@ class Preparation:
 
     @classmethod
     def learn(cls, data: Dataset, scale: bool = True) -> Preparation:
-        """Learns each column's mean and standard deviation, in float64, from ``data``: the training part only.
+        """Learns each column's mean and standard deviation, in float64, from ``data``: the training rows.
 
         Constant columns get scale 1. Sample weights are not looked at. With ``scale=False`` values stay as
         they are.
@@ -58,7 +58,7 @@ class Preparation:
         return cls(n_in, data.columns, data.target, classes, tuple(mean.tolist()), tuple(deviation.tolist()))
 
     def apply(self, x: object) -> Array:
-        """The prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
+        """Prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
         raw = inputs(x)
         if raw.shape[1] != self.inputs:
             raise BadInput(

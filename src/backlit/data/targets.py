@@ -105,7 +105,7 @@ def _one_hot(y: Array, classes: tuple[Label, ...] | None, n_out: int, dtype: typ
 
 
 def _whole_numbers(y: Array, n_out: int) -> Array:
-    """Floats (N,) that are labels, as integers; others are refused: one number cannot fill several outputs."""
+    """Floats (N,) that are labels, as integers; others are refused, as one number fills one output."""
     with np.errstate(invalid="ignore"):
         whole: Array = np.asarray(y).astype(np.int64)
     other = whole != y
