@@ -22,7 +22,7 @@ from .targets import Label, classes_with
 from .wording import listed, shown
 
 MOST_INPUTS = 10_000_000  # of a record; more is no model of ours
-FIELDS = ("inputs", "columns", "target", "classes", "mean", "scale")
+FIELDS = ("inputs", "columns", "target", "classes", "mean", "scale", "target_mean", "target_scale")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Preparation:
 
     ``mean`` and ``scale`` hold one number per column, in the column's unit, or are both None: nothing is
     changed. ``columns`` and ``target`` are the names that tables are read by; ``classes`` the labels in
-    sorted order. Answers are never scaled.
+    sorted order. ``target_mean`` and ``target_scale`` do the same for answers that are numbers, one per
+    output; ``restore`` takes outputs back to the unit of the answers.
     """
 
     inputs: int
@@ -40,22 +41,25 @@ class Preparation:
     classes: tuple[Label, ...] | None = None
     mean: tuple[float, ...] | None = None
     scale: tuple[float, ...] | None = None
+    target_mean: tuple[float, ...] | None = None
+    target_scale: tuple[float, ...] | None = None
 
     @classmethod
-    def learn(cls, data: Dataset, scale: bool = True) -> Preparation:
+    def learn(cls, data: Dataset, scale: bool = True, scale_target: bool = False) -> Preparation:
         """Learns each column's mean and standard deviation, in float64, from ``data``: the training rows.
 
         Constant columns get scale 1. Sample weights are not looked at. With ``scale=False`` values stay as
-        they are.
+        they are. ``scale_target`` also learns those of the answers, which must be numbers.
         """
         n_in = data.x.shape[1]
         classes = data.classes
         if classes is not None and len(classes) > MOST_CLASSES:
             classes = None  # integers that are numbers, not labels: not worth a place in the model's file
-        if not scale:
-            return cls(n_in, data.columns, data.target, classes)
-        mean, deviation = _mean_and_deviation(data)
-        return cls(n_in, data.columns, data.target, classes, tuple(mean.tolist()), tuple(deviation.tolist()))
+        of_x = _mean_and_deviation(data.x, data.columns) if scale else (None, None)
+        of_y: tuple[tuple[float, ...] | None, ...] = (None, None)
+        if scale_target:
+            of_y = _mean_and_deviation(data.y.reshape(len(data), -1), data.target and (data.target,))
+        return cls(n_in, data.columns, data.target, classes, *of_x, *of_y)
 
     def apply(self, x: object) -> Array:
         """Prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
@@ -88,16 +92,26 @@ class Preparation:
 
         Raises BadInput for a column that is missing or a label that training didn't know.
         """
+        y = data.y
+        if self.target_mean is not None:
+            y = ((y.reshape(len(y), -1) - np.array(self.target_mean)) / np.array(self.target_scale)).reshape(y.shape)
         return Dataset(
             self.apply(self._columns_of(data)),
-            data.y,
+            y,
             data.sample_weight,
-            classes=classes_with(self.classes, data.y),
+            classes=classes_with(self.classes, y),
             columns=self.columns,
             target=data.target,
             note=data.note,
             test=partial(_prepared_test, self, data),
         )
+
+    def restore(self, outputs: Array) -> Array:
+        """Outputs (N, n_out) of the network in the unit of the answers."""
+        if self.target_mean is None:
+            return outputs
+        restored: Array = outputs * np.array(self.target_scale) + np.array(self.target_mean)
+        return restored
 
     def _columns_of(self, data: Dataset) -> Array:
         if self.columns is None or data.columns is None or self.columns == data.columns:
@@ -112,7 +126,7 @@ class Preparation:
 
     def to_record(self) -> dict[str, Any]:
         """The fields as JSON takes them: finite numbers, lists, texts, None."""
-        lists = {name: getattr(self, name) for name in ("columns", "classes", "mean", "scale")}
+        lists = {name: getattr(self, name) for name in FIELDS if name not in ("inputs", "target")}
         return {
             "inputs": self.inputs,
             "target": self.target,
@@ -140,38 +154,43 @@ class Preparation:
         columns = _texts("columns", record["columns"])
         if columns is not None and len(columns) != n:
             raise _odd("columns", f"{n} names", columns)
-        return cls(n, columns, target, _classes(record["classes"]), mean, scale)
+        outputs = record["target_mean"]
+        n_out = len(outputs) if isinstance(outputs, list) else 0
+        of_y = (_floats(name, record[name], n_out) for name in ("target_mean", "target_scale"))
+        return cls(n, columns, target, _classes(record["classes"]), mean, scale, *of_y)
 
 
 def _prepared_test(preparation: Preparation, data: Dataset) -> Dataset | None:
     return None if data.test is None else preparation.apply_to(data.test)
 
 
-def _mean_and_deviation(data: Dataset) -> tuple[Array, Array]:
-    """(n_in,) each, in float64, by two passes: one pass loses digits where the mean is large."""
-    n, n_in = data.x.shape
+def _mean_and_deviation(
+    x: Array, columns: tuple[str, ...] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """One number per column of x, in float64, by two passes: one pass loses digits where the mean is large."""
+    n, n_in = x.shape
     total, squares = np.zeros(n_in), np.zeros(n_in)
     low, high = np.full(n_in, np.inf), np.full(n_in, -np.inf)
     with np.errstate(over="ignore", invalid="ignore"):
-        for _, block in blocks(data.x):
+        for _, block in blocks(x):
             exact = block.astype(np.float64)
             total += exact.sum(axis=0)
             low, high = np.minimum(low, exact.min(axis=0)), np.maximum(high, exact.max(axis=0))
         mean = total / n
-        for _, block in blocks(data.x):
+        for _, block in blocks(x):
             squares += ((block.astype(np.float64) - mean) ** 2).sum(axis=0)
         deviation = np.sqrt(squares / n)
     odd = ~np.isfinite(mean + deviation)
     if odd.any():
         column = int(np.argmax(odd))
         raise BadInput(
-            f"column {column if data.columns is None else shown(data.columns[column])} reaches from "
+            f"column {column if columns is None else shown(columns[column])} reaches from "
             f"{low[column]:.6g} "
             f"to {high[column]:.6g}: missing values or too large to scale; give it in another unit"
         )
     # a constant column has a deviation of roundings only, and values near 1e-170 have squares that vanish
     deviation[(low == high) | (deviation == 0)] = 1
-    return mean, deviation
+    return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
 def _odd(field: str, wanted: str, came: object) -> BadInput:
