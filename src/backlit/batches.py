@@ -41,7 +41,7 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
             f"order({epoch}) must give a list of whole row numbers, at least one; got shape {rows.shape}, {rows.dtype}."
         )
     if rows.min() < 0 or rows.max() >= n_rows:
-        raise BadInput(f"order({epoch}) must give row numbers from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
+        raise BadInput(f"order({epoch}) must give rows from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
     return rows.astype(np.int64)
 
 

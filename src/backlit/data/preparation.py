@@ -58,7 +58,7 @@ class Preparation:
         of_x = _mean_and_deviation(data.x, data.columns) if scale else (None, None)
         of_y: tuple[tuple[float, ...] | None, ...] = (None, None)
         if scale_target:
-            of_y = _mean_and_deviation(data.y.reshape(len(data), -1), data.target and (data.target,))
+            of_y = _mean_and_deviation(data.y.reshape(len(data), -1), None if data.target is None else (data.target,))
         return cls(n_in, data.columns, data.target, classes, *of_x, *of_y)
 
     def apply(self, x: object) -> Array:
