@@ -127,7 +127,7 @@ def _member(path: Path, name: str) -> Array:
                     f"{place(path)}: {name} has .npy version {version}: wanted plain numbers or texts"
                 )
             shape, _, dtype = header[version](stream)
-            if dtype.hasobject or math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
+            if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
                 raise BadInput(
                     f"{place(path)}: {name} says shape {shape} of {dtype}, which isn't what the archive "
                     "holds; "

@@ -161,6 +161,8 @@ def _mean_and_deviation(data: Dataset) -> tuple[Array, Array]:
         for _, block in blocks(data.x):
             squares += ((block.astype(np.float64) - mean) ** 2).sum(axis=0)
         deviation = np.sqrt(squares / n)
+    constant = low == high  # what it deviates are roundings of its mean
+    mean[constant], deviation[constant] = low[constant], 0
     odd = ~np.isfinite(mean + deviation)
     if odd.any():
         column = int(np.argmax(odd))
@@ -169,8 +171,7 @@ def _mean_and_deviation(data: Dataset) -> tuple[Array, Array]:
             f"{low[column]:.6g} "
             f"to {high[column]:.6g}: missing values or too large to scale; give it in another unit"
         )
-    # a constant column has a deviation of roundings only, and values near 1e-170 have squares that vanish
-    deviation[(low == high) | (deviation == 0)] = 1
+    deviation[deviation == 0] = 1  # constant, or so small that the squares vanish
     return mean, deviation
 
 
