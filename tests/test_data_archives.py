@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import answer_or_refusal, refusal
 
 from backlit.data import known_datasets, load_dataset, load_inputs
 from backlit.errors import BadInput
@@ -15,11 +16,10 @@ QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCh
 X = np.arange(12.0).reshape(4, 3)
 
 
-def refusal(path, load=load_dataset):
-    with pytest.raises(BadInput) as caught:
-        load(path)
-    assert "\n" not in str(caught.value) and path.name in str(caught.value)
-    return str(caught.value)
+def told(path, load=load_dataset):
+    message = refusal(load, path)
+    assert path.name in message
+    return message
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -29,7 +29,8 @@ def test_npz_comes_back(tmp_path, save, names):
     save(path, **dict(zip(names, (X, ["b", "a", "b", "a"]), strict=True)))
     data = load_dataset(path)
     np.testing.assert_array_equal(data.x, X)
-    assert data.classes == ("a", "b") and data.test is None
+    assert data.classes == ("a", "b")
+    assert data.test is None
     np.testing.assert_array_equal(load_inputs(path), X)
 
 
@@ -39,7 +40,8 @@ def test_npz_with_weights_and_a_test_part(tmp_path):
     np.savez(path, **parts)
     data = load_dataset(path)
     assert data.sample_weight.tolist() == [1, 2, 0, 1]
-    assert data.test.classes == (0, 1, 2) and len(data.test) == 2
+    assert data.test.classes == (0, 1, 2)
+    assert len(data.test) == 2
     np.savez(path, **(parts | {"y_test": [0, 7]}))
     assert load_dataset(path).test.classes == (0, 1, 2, 7)  # numbers, or a label that the network refuses
     np.savez(path, **(parts | {"x_test": X[:1]}))
@@ -47,20 +49,20 @@ def test_npz_with_weights_and_a_test_part(tmp_path):
         _ = load_dataset(path).test
     del parts["y_test"]
     np.savez(path, **parts)
-    assert "y_test is missing" in refusal(path)
+    assert "y_test is missing" in told(path)
 
 
 def test_npz_that_does_not_fit_is_told(tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, x=X, z=X)
-    assert "y is missing, it holds x, z" in refusal(path)
+    assert "y is missing, it holds x, z" in told(path)
     np.savez(path, x=np.array([X, None], object), y=[1, 2])
-    assert "Python objects" in refusal(path)
+    assert "Python objects" in told(path)
     bad = X.copy()
     bad[1, 2] = np.inf
     np.savez(path, x=bad, y=[1, 2, 3, 4])
-    assert "x[1, 2] is inf" in refusal(path)
-    assert "x[1, 2] is inf" in refusal(path, load_inputs)
+    assert "x[1, 2] is inf" in told(path)
+    assert "x[1, 2] is inf" in told(path, load_inputs)
 
 
 def claiming(shape, descr="<f8", compressed=True, body=b""):
@@ -80,7 +82,7 @@ def claiming(shape, descr="<f8", compressed=True, body=b""):
 def test_absurd_shapes_are_refused_before_memory_is_taken(tmp_path, shape):
     path = tmp_path / "absurd.npz"
     path.write_bytes(claiming(shape, body=b"\0" * 96))
-    assert "x says shape" in refusal(path)
+    assert "x says shape" in told(path)
 
 
 def test_an_archive_that_lies_about_its_size_is_refused(tmp_path):
@@ -89,7 +91,7 @@ def test_an_archive_that_lies_about_its_size_is_refused(tmp_path):
         content[at : at + 4] = (2**31).to_bytes(4, "little")
     path = tmp_path / "lies.npz"
     path.write_bytes(content)
-    assert "more bytes than the file holds" in refusal(path)
+    assert "more bytes than the file holds" in told(path)
 
 
 def test_npz_cut_off_or_random(tmp_path):
@@ -99,7 +101,7 @@ def test_npz_cut_off_or_random(tmp_path):
     assert len(load_dataset(path)) == 4
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        refusal(path)
+        told(path)
 
 
 @QUICK
@@ -110,10 +112,8 @@ def test_changed_bytes_give_a_dataset_or_bad_input(tmp_path, at, to, compressed)
     content[at : at + len(to)] = to
     path = tmp_path / "changed.npz"
     path.write_bytes(content)
-    try:
-        load_dataset(path)
-    except BadInput as error:
-        assert "\n" not in str(error)
+    data, message = answer_or_refusal(load_dataset, path)
+    assert (data is None) != (message is None)
 
 
 def test_npy_pairs_and_folders_stay_on_disk(tmp_path):
@@ -121,7 +121,8 @@ def test_npy_pairs_and_folders_stay_on_disk(tmp_path):
     np.save(tmp_path / "y.npy", np.array([0, 1, 2, 1]))
     for path in (tmp_path, tmp_path / "x.npy"):
         data = load_dataset(path)
-        assert isinstance(data.x, np.memmap) and data.x.dtype == np.float32
+        assert isinstance(data.x, np.memmap)
+        assert data.x.dtype == np.float32
         assert data.y.tolist() == [0, 1, 2, 1]
         np.testing.assert_array_equal(load_inputs(path), X)
     np.save(tmp_path / "x_test.npy", X[:2])
@@ -130,12 +131,12 @@ def test_npy_pairs_and_folders_stay_on_disk(tmp_path):
     whole = (tmp_path / "x.npy").read_bytes()
     for length in range(len(whole)):
         (tmp_path / "x.npy").write_bytes(whole[:length])
-        refusal(tmp_path / "x.npy")
+        told(tmp_path / "x.npy")
     (tmp_path / "y.npy").unlink()
-    assert "pair of files" in refusal(tmp_path / "x.npy")
+    assert "pair of files" in told(tmp_path / "x.npy")
     np.save(tmp_path / "x.npy", np.array([None]), allow_pickle=True)
     np.save(tmp_path / "y.npy", np.array([1]))
-    assert "object" in refusal(tmp_path / "x.npy").lower()
+    assert "object" in told(tmp_path / "x.npy").lower()
 
 
 def test_known_names():
@@ -143,7 +144,8 @@ def test_known_names():
         if known.name == "mnist":
             continue
         data = load_dataset(known.name)
-        assert data.x.shape == (known.rows, known.inputs) and len(data.columns) == known.inputs
+        assert data.x.shape == (known.rows, known.inputs)
+        assert len(data.columns) == known.inputs
         assert (None if data.classes is None else len(data.classes)) == known.classes
     assert load_dataset("iris").classes == ("setosa", "versicolor", "virginica")
     assert load_dataset("digits").classes == tuple(range(10))
@@ -153,15 +155,13 @@ def test_known_names():
 
 def test_what_cannot_be_loaded_is_told(tmp_path):
     for name, word in (("digit", "did you mean digits"), ("no/such.csv", "files: a .csv"), ("a\0b", "names: digits")):
-        with pytest.raises(BadInput, match=word) as caught:
-            load_dataset(name)
-        assert "\n" not in str(caught.value)
+        assert word in refusal(load_dataset, name)
     (tmp_path / "picture.png").write_bytes(b"PNG")
-    assert "of no kind" in refusal(tmp_path / "picture.png")
-    assert "holds no data set" in refusal(tmp_path)
+    assert "of no kind" in told(tmp_path / "picture.png")
+    assert "holds no data set" in told(tmp_path)
     with pytest.raises(BadInput, match="target is 'a'"):
         load_dataset("iris", target="a")
     with pytest.raises(BadInput, match="data is a int"):
         load_dataset(3)
     (tmp_path / "folder.csv").mkdir()
-    assert "holds no data set" in refusal(tmp_path / "folder.csv")
+    assert "holds no data set" in told(tmp_path / "folder.csv")

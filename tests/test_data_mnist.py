@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from backlit.data import known_datasets, load_dataset, mnist
-from backlit.errors import BadInput
 
 
 def idx(array):
@@ -77,18 +77,18 @@ def mirror(monkeypatch):
 
 
 def failure():
-    with pytest.raises(BadInput) as caught:
-        load_dataset("mnist")
-    message = str(caught.value)
-    assert "\n" not in message and "BACKLIT_DATA" in message and message.startswith("mnist: not found in")
+    message = refusal(load_dataset, "mnist")
+    assert message.startswith("mnist: not found in")
     return message
 
 
 def test_it_is_downloaded_once(cache, mirror, capfd):
     data = load_dataset("mnist")
-    assert data.x.shape == (4, 9) and len(data.test) == 2
+    assert data.x.shape == (4, 9)
+    assert len(data.test) == 2
     captured = capfd.readouterr()
-    assert captured.err.count("downloading http") == 4 and captured.out == ""
+    assert captured.err.count("downloading http") == 4
+    assert captured.out == ""
     assert sorted(os.listdir(cache)) == sorted(FILES)
     mirror.clear()
     assert len(load_dataset("mnist")) == 4
@@ -137,8 +137,10 @@ def test_no_network_is_one_clear_sentence(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("BACKLIT_DATA", str(tmp_path / "nothing"))
     message = failure()
-    assert str(tmp_path / "nothing" / "mnist") in message and str(cache) in message
-    assert "http://127.0.0.1:9/" in message and "t10k-labels-idx1-ubyte.gz" in message
+    assert str(tmp_path / "nothing" / "mnist") in message
+    assert str(cache) in message
+    assert "http://127.0.0.1:9/" in message
+    assert "t10k-labels-idx1-ubyte.gz" in message
 
 
 def test_a_cache_that_cannot_be_written_is_told(cache):
@@ -165,7 +167,10 @@ def test_the_real_one(monkeypatch):
     monkeypatch.setenv("BACKLIT_DATA", here)
     data = load_dataset("mnist")
     known = next(known for known in known_datasets() if known.name == "mnist")
-    assert data.x.shape == (known.rows, known.inputs) and data.test.x.shape == (10_000, 784)
-    assert data.classes == tuple(range(10)) and data.x.dtype == np.float32
-    assert float(data.x.min()) == 0 and float(data.x.max()) == 1
+    assert data.x.shape == (known.rows, known.inputs)
+    assert data.test.x.shape == (10_000, 784)
+    assert data.classes == tuple(range(10))
+    assert data.x.dtype == np.float32
+    assert float(data.x.min()) == 0
+    assert float(data.x.max()) == 1
     assert np.bincount(data.test.y).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

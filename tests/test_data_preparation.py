@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import answer_or_refusal
 
 from backlit.data import Dataset, Preparation
 from backlit.errors import BadInput
@@ -19,10 +20,12 @@ LABELS = ["b", "a"] * 250
 def test_columns_get_mean_0_and_deviation_1():
     preparation = Preparation.learn(Dataset(X, LABELS, columns=["p", "q", "r"], target="kind"))
     z = preparation.apply(X)
-    assert z.dtype == np.float32 and z.shape == X.shape
+    assert z.dtype == np.float32
+    assert z.shape == X.shape
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-6)  # float32 roundings of 500 values
     np.testing.assert_allclose(z.std(axis=0), 1, atol=1e-6)
-    assert preparation.columns == ("p", "q", "r") and preparation.target == "kind"
+    assert preparation.columns == ("p", "q", "r")
+    assert preparation.target == "kind"
     assert preparation.classes == ("a", "b")
 
 
@@ -39,12 +42,13 @@ def test_many_blocks_give_the_same_as_one():
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e300, 1e-300])
 def test_constant_columns_are_only_moved(value):
     preparation = Preparation.learn(Dataset(np.full((7, 1), value), np.zeros(7)))
-    assert preparation.scale == (1.0,) and preparation.mean == (value,)
+    assert preparation.scale == (1.0,)
+    assert preparation.mean == (value,)
     assert preparation.apply([[value]]).tolist() == [[0.0]]
 
 
 def test_values_that_cannot_be_scaled_are_told():
-    with pytest.raises(BadInput, match="column 'big' reaches from -1e\\+300 to 1e\\+300"):
+    with pytest.raises(BadInput, match=r"column 'big' reaches from -1e\+300 to 1e\+300"):
         Preparation.learn(Dataset([[0, 1e300], [1, -1e300]], [0.0, 1], columns=["small", "big"]))
     preparation = Preparation.learn(Dataset([[0.0], [1e-30]], [0.0, 1]))
     with pytest.raises(BadInput, match=r"x\[1, 0\] is 1e\+30"):
@@ -69,7 +73,8 @@ def test_other_data_is_brought_into_line():
     )
     prepared = preparation.apply_to(other)
     np.testing.assert_array_equal(prepared.x, preparation.apply(X))
-    assert prepared.columns == ("p", "q", "r") and prepared.classes == ("a", "b")
+    assert prepared.columns == ("p", "q", "r")
+    assert prepared.classes == ("a", "b")
     assert prepared.sample_weight is not None
     np.testing.assert_array_equal(prepared.test.x, preparation.apply(X[[1, 2]]))
     assert preparation.apply_to(train).test is None
@@ -134,7 +139,7 @@ GOOD = Preparation.learn(Dataset(X, LABELS, columns=["p", "q", "r"], target="kin
     ],
 )
 def test_odd_fields_are_refused(field, value):
-    with pytest.raises(BadInput, match="^preparation: field (?!.*\n)"):
+    with pytest.raises(BadInput, match=r"^preparation: field (?!.*\n)"):
         Preparation.from_record(GOOD | {field: value})
 
 
@@ -148,10 +153,8 @@ JSON = st.recursive(
 @QUICK
 @given(field=st.sampled_from(sorted(GOOD)), value=JSON)
 def test_any_json_in_a_field_is_read_or_refused(field, value):
-    try:
-        assert isinstance(Preparation.from_record(GOOD | {field: value}), Preparation)
-    except BadInput as error:
-        assert "\n" not in str(error)
+    preparation, _ = answer_or_refusal(Preparation.from_record, GOOD | {field: value})
+    assert preparation is None or isinstance(preparation.to_record(), dict)
 
 
 def test_other_fields_are_refused():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import answer_or_refusal, refusal
 
 from backlit.data import Dataset, Preparation, load_dataset, load_inputs, tables
 from backlit.errors import BadInput
@@ -25,11 +26,9 @@ def table(tmp_path, text, name="data.csv"):
     return path
 
 
-def refusal(path, **how):
-    with pytest.raises(BadInput) as caught:
-        load_dataset(path, **how)
-    message = str(caught.value)
-    assert path.name in message and "\n" not in message
+def told(path, **how):
+    message = refusal(load_dataset, path, **how)
+    assert path.name in message
     return message
 
 
@@ -43,7 +42,9 @@ def refusal(path, **how):
     content=st.data(),
 )
 def test_what_csv_writes_comes_back(tmp_path, names, labels, delimiter, newline, bom, content):
-    rows = content.draw(st.lists(st.lists(FINITE, min_size=len(names) - 1, max_size=len(names) - 1), min_size=2, max_size=6))
+    rows = content.draw(
+        st.lists(st.lists(FINITE, min_size=len(names) - 1, max_size=len(names) - 1), min_size=2, max_size=6)
+    )
     y = [labels[i % len(labels)] for i in range(len(rows))]
     if len(set(y)) < 2 or sum(any(d in name for name in names) for d in ",;\t"):
         return  # with other delimiters inside the names the file may be read in two ways
@@ -55,7 +56,8 @@ def test_what_csv_writes_comes_back(tmp_path, names, labels, delimiter, newline,
     data = load_dataset(path, target=names[-1])
     np.testing.assert_array_equal(data.x, np.array(rows))
     assert data.y.tolist() == y
-    assert data.columns == tuple(names[:-1]) and data.target == names[-1]
+    assert data.columns == tuple(names[:-1])
+    assert data.target == names[-1]
 
 
 @QUICK
@@ -63,22 +65,16 @@ def test_what_csv_writes_comes_back(tmp_path, names, labels, delimiter, newline,
 def test_random_bytes_give_a_dataset_or_bad_input(tmp_path, content):
     for head in b"", b"a,b\n":
         path = table(tmp_path, head + content, "random.csv")
-        try:
-            assert isinstance(load_dataset(path), Dataset)
-        except BadInput as error:
-            assert "\n" not in str(error) and "random.csv" in str(error)
+        data, message = answer_or_refusal(load_dataset, path)
+        assert isinstance(data, Dataset) if message is None else "random.csv" in message
 
 
 def test_truncated_at_every_byte(tmp_path):
     whole = 'a,b,kind\n1.5,"2.5","big ""one"""\n-3,4e2,"small\nthing"\n5,6,größe\n'.encode()
     full = load_dataset(table(tmp_path, whole))
     for length in range(len(whole)):
-        try:
-            part = load_dataset(table(tmp_path, whole[:length]))
-        except BadInput as error:
-            assert "\n" not in str(error)
-        else:
-            assert len(part) <= len(full)
+        part, _ = answer_or_refusal(load_dataset, table(tmp_path, whole[:length]))
+        if part is not None:
             np.testing.assert_array_equal(part.x, full.x[: len(part)])
 
 
@@ -100,8 +96,10 @@ def test_truncated_at_every_byte(tmp_path):
 )
 def test_the_target_is_understood(tmp_path, column, classes, dtype):
     data = load_dataset(table(tmp_path, "x,t\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(column))))
-    assert data.classes == classes and data.y.dtype == dtype
-    assert "'t'" in data.note and ("classes" in data.note) == (classes is not None)
+    assert data.classes == classes
+    assert data.y.dtype == dtype
+    assert "'t'" in data.note
+    assert ("classes" in data.note) == (classes is not None)
 
 
 def test_many_whole_numbers_are_numbers(tmp_path):
@@ -113,21 +111,25 @@ def test_many_whole_numbers_are_numbers(tmp_path):
 
 def test_too_many_texts_are_no_classes(tmp_path):
     rows = "".join(f"{i},name {i}\n" for i in range(1500))
-    assert "line 1002" in refusal(table(tmp_path, "x,t\n" + rows))
+    assert "line 1002" in told(table(tmp_path, "x,t\n" + rows))
     rows = "".join(f"{i},{i / 7}\n" for i in range(1500))
-    assert "line 1502" in refusal(table(tmp_path, "x,t\n" + rows + "1500,odd\n"))
+    assert "line 1502" in told(table(tmp_path, "x,t\n" + rows + "1500,odd\n"))
 
 
 def test_which_column_is_the_target(tmp_path):
     text = "Label,a,b\n0,1,2\n1,3,4\n0,5,6\n1,7,8\n"
     data = load_dataset(table(tmp_path, text))
-    assert data.target == "Label" and data.x[:, 0].tolist() == [1, 3, 5, 7]
+    assert data.target == "Label"
+    assert data.x[:, 0].tolist() == [1, 3, 5, 7]
     data = load_dataset(table(tmp_path, text), target="a")
-    assert data.columns == ("Label", "b") and data.y.tolist() == [1, 3, 5, 7]
+    assert data.columns == ("Label", "b")
+    assert data.y.tolist() == [1, 3, 5, 7]
     data = load_dataset(table(tmp_path, text.replace("Label", "c")))
-    assert data.target == "b" and "last column" in data.note
-    message = refusal(table(tmp_path, text), target="lable")
-    assert "did you mean" in message and "Label, a, b" in message
+    assert data.target == "b"
+    assert "last column" in data.note
+    message = told(table(tmp_path, text), target="lable")
+    assert "did you mean" in message
+    assert "Label, a, b" in message
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_which_column_is_the_target(tmp_path):
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, words):
-    message = refusal(table(tmp_path, text))
+    message = told(table(tmp_path, text))
     for word in words:
         assert word in message
     assert len(message) < 400
@@ -173,7 +175,7 @@ def test_what_is_wrong_is_named(tmp_path, text, words):
 
 def test_a_line_without_end_is_not_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "LONGEST_LINE", 1000)
-    assert "line 2: is longer" in refusal(table(tmp_path, "a,b\n" + "1," * 5000))
+    assert "line 2: is longer" in told(table(tmp_path, "a,b\n" + "1," * 5000))
 
 
 @pytest.mark.parametrize("name", ["data.tsv", "data.txt", "DATA.CSV"])
@@ -202,5 +204,6 @@ def test_a_large_table_takes_seconds(tmp_path):
     path = table(tmp_path, ",".join(f"c{i}" for i in range(20)) + "\n" + "\n".join(lines * 50))
     start = time.perf_counter()
     data = load_dataset(path)
-    assert data.x.shape == (50_000, 19) and math.isclose(data.x[1000, 3], data.x[0, 3])
+    assert data.x.shape == (50_000, 19)
+    assert math.isclose(data.x[1000, 3], data.x[0, 3])
     assert time.perf_counter() - start < 10  # about 0.5 s where nothing else runs

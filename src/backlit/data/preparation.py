@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput
+from backlit.errors import BadInput
+
 from .arrays import Array, blocks, inputs
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
@@ -61,9 +62,7 @@ class Preparation:
         """Prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
         raw = inputs(x)
         if raw.shape[1] != self.inputs:
-            raise BadInput(
-                f"x has shape {raw.shape}: wanted (N, {self.inputs}), as in training; give the same columns"
-            )
+            raise BadInput(f"x has shape {raw.shape}: wanted (N, {self.inputs}), as in training; give the same columns")
         if self.mean is None or self.scale is None:
             return raw
         mean, scale = np.array(self.mean), np.array(self.scale)
@@ -105,8 +104,7 @@ class Preparation:
         missing = [name for name in self.columns if name not in data.columns]
         if missing:
             raise BadInput(
-                f"column {shown(missing[0])} is missing: wanted {listed(self.columns)}, came "
-                f"{listed(data.columns)}"
+                f"column {shown(missing[0])} is missing: wanted {listed(self.columns)}, came {listed(data.columns)}"
             )
         return data.x[:, [data.columns.index(name) for name in self.columns]]
 
@@ -124,9 +122,7 @@ class Preparation:
         """The Preparation of a record made by ``to_record``; BadInput for anything else."""
         if not isinstance(record, Mapping) or set(record) != set(FIELDS):
             came = listed(sorted(map(str, record))) if isinstance(record, Mapping) else type(record).__name__
-            raise BadInput(
-                f"preparation: wanted the fields {listed(FIELDS)}, came {came}; save the model anew"
-            )
+            raise BadInput(f"preparation: wanted the fields {listed(FIELDS)}, came {came}; save the model anew")
         n, target = record["inputs"], record["target"]
         if type(n) is not int or not 1 <= n <= MOST_INPUTS:
             raise _odd("inputs", f"a whole number from 1 to {MOST_INPUTS}", n)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from ..errors import BadInput
+from backlit.errors import BadInput
+
 from .arrays import Array
 from .dataset import Dataset
 from .target_column import TargetColumn, as_number
@@ -40,8 +41,7 @@ def read_table(path: Path, target: str | None) -> Dataset:
     with _opened(path) as (header, rows):
         if len(header) < 2:
             raise BadInput(
-                f"{place(path)}: has one column ({listed(header)}): wanted inputs and a target, divided by "
-                ", ; or tab"
+                f"{place(path)}: has one column ({listed(header)}): wanted inputs and a target, divided by , ; or tab"
             )
         position, how = _choose_target(header, target, path)
         names = header[:position] + header[position + 1 :]
@@ -99,9 +99,7 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[st
             header = _column_names(next(cells for cells in reader if cells), path)
             yield header, _rows(reader, len(header), path)
         except csv.Error as error:
-            raise BadInput(
-                f"{place(path)} near line {reader.line_num}: {error}; check its quotes"
-            ) from error
+            raise BadInput(f"{place(path)} near line {reader.line_num}: {error}; check its quotes") from error
         except UnicodeDecodeError as error:
             raise BadInput(
                 f"{place(path)} after line {reader.line_num}: wanted UTF-8 text, came byte "
@@ -136,9 +134,7 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 def _column_names(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
     if all(as_number(name) is not None for name in names):
-        raise BadInput(
-            f"{place(path)} line 1: holds numbers only: wanted a header with the columns' names; add one"
-        )
+        raise BadInput(f"{place(path)} line 1: holds numbers only: wanted a header with the columns' names; add one")
     seen: set[str] = set()
     for number, name in enumerate(names, 1):
         if not name:
