@@ -79,6 +79,7 @@ def test_truncated_at_every_byte(tmp_path, packed):
         (b"\0\0\x08\x01\0\0\0\0", "at least one item"),
         (b"\0\0\x0e\x04" + b"\xff" * 16 + b"some", "more than the file holds"),
         (b"\0\0\x08\xff" + b"\xff" * 1020, "more than the file holds"),
+        (b"\0\0\x08\x01\x40\0\0\0ab", "more than the file holds"),
         (b"\0\0\x08\x01\0\0\0\x01ab", "more bytes follow"),
     ],
 )

@@ -102,6 +102,15 @@ def test_the_target_is_understood(tmp_path, column, classes, dtype):
     assert ("classes" in data.note) == (classes is not None)
 
 
+def test_a_header_with_line_breaks_and_lines_before_it(tmp_path):
+    path = table(tmp_path, '\n  \n"length\nin; cm";"big, ""kind"""\n1;x\n2;y\n')
+    data = load_dataset(path)
+    assert data.columns == ("length\nin; cm",)
+    assert data.target == 'big, "kind"'
+    assert "line 5" in told(table(tmp_path, '\n\n"a\nb",c\n1\n'))
+    assert "quotes" in told(table(tmp_path, '"a,b\n' + "1,2\n" * 50_000))
+
+
 def test_many_whole_numbers_are_numbers(tmp_path):
     rows = "".join(f"{i},{i % 21}\n" for i in range(100))
     assert load_dataset(table(tmp_path, "x,t\n" + rows)).classes is None

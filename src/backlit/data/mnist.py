@@ -20,7 +20,7 @@ from backlit.errors import BadInput
 from .dataset import Dataset
 from .idx import read_idx
 from .targets import Label, classes_with, labels_in
-from .wording import about, place
+from .wording import about, place, reading
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 CHECKSUMS = {  # MD5, as published; they tell a damaged download, not a forged one
@@ -44,7 +44,9 @@ class IdxFolder(NamedTuple):
 
 def find_idx_folder(folder: Path) -> IdxFolder | None:
     """The four files in ``folder`` (unpacked ones first, - or . before idx), or None if one is missing."""
-    names = sorted(os.listdir(folder), key=lambda name: (name.endswith(".gz"), name)) if folder.is_dir() else []
+    with reading(folder, "a folder"):
+        held = os.listdir(folder) if folder.is_dir() else []
+    names = sorted(held, key=lambda name: (name.endswith(".gz"), name))
     found = []
     for part in "train[-.]images", "train[-.]labels", "t10k[-.]images", "t10k[-.]labels":
         pattern = re.compile(part + r"([-.]idx\d+)?([-.]ubyte)?(\.gz)?")

@@ -109,15 +109,15 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[st
 
 def _head(lines: Iterator[str]) -> list[str]:
     """The lines up to the end of the header, which may hold line breaks in quotes; nothing for an empty file."""
-    head = []
+    head: list[str] = []
+    quotes = length = 0
     for line in lines:
         head.append(line if line.strip() else "\n")
-        text = "".join(head)
-        if text.strip() and text.count('"') % 2 == 0:
-            return head
-        if len(text) > LONGEST_HEADER:
+        quotes += line.count('"')
+        length += len(line.strip())
+        if (length and quotes % 2 == 0) or length > LONGEST_HEADER:
             break
-    return head if "".join(head).strip() else []
+    return head if length else []
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
