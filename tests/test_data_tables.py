@@ -46,8 +46,8 @@ def test_what_csv_writes_comes_back(tmp_path, names, labels, delimiter, newline,
         st.lists(st.lists(FINITE, min_size=len(names) - 1, max_size=len(names) - 1), min_size=2, max_size=6)
     )
     y = [labels[i % len(labels)] for i in range(len(rows))]
-    if len(set(y)) < 2 or sum(any(d in name for name in names) for d in ",;\t"):
-        return  # with other delimiters inside the names the file may be read in two ways
+    if len(set(y)) < 2:
+        return
     path = tmp_path / "back.csv"
     with path.open("w", encoding="utf-8-sig" if bom else "utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator=newline, quoting=csv.QUOTE_ALL)

@@ -93,7 +93,7 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[st
         head = _head(lines)
         if not head:
             raise BadInput(f"{place(path)}: is empty: wanted a header line and rows of numbers")
-        delimiter = max(DELIMITERS, key=lambda d: max(map(len, csv.reader(head, delimiter=d))))
+        delimiter = max(DELIMITERS, key=lambda d: _width(head, d))
         reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
         try:
             header = _column_names(next(cells for cells in reader if cells), path)
@@ -118,6 +118,14 @@ def _head(lines: Iterator[str]) -> list[str]:
         if (length and quotes % 2 == 0) or length > LONGEST_HEADER:
             break
     return head if length else []
+
+
+def _width(head: list[str], delimiter: str) -> int:
+    """Cells of the header if this delimiter divides them; 0 where its quotes make no sense then."""
+    try:
+        return max(map(len, csv.reader(head, delimiter=delimiter, strict=True)))
+    except csv.Error:
+        return 0
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
