@@ -84,6 +84,24 @@ def test_other_data_is_brought_into_line():
         preparation.apply_to(Dataset(X, ["c"] * 500, columns=["p", "q", "r"]))
 
 
+def test_answers_that_are_numbers_are_scaled_and_restored():
+    y = RNG.normal(size=(500, 2)) * [10, 1000] + [5, -5]
+    preparation = Preparation.learn(Dataset(X, y), scale_target=True)
+    prepared = preparation.apply_to(Dataset(X, y))
+    np.testing.assert_allclose(prepared.y, (y - y.mean(axis=0)) / y.std(axis=0), atol=1e-12)
+    np.testing.assert_allclose(preparation.restore(prepared.y), y, rtol=1e-12)
+    assert Preparation.from_record(json.loads(json.dumps(preparation.to_record()))) == preparation
+    for other in (y[:, 0], y[:, :1], ["a"] * 500):
+        with pytest.raises(BadInput, match="wanted 2 numbers per row"):
+            preparation.apply_to(Dataset(X, other))
+    with pytest.raises(BadInput, match="y holds texts"):
+        Preparation.learn(Dataset(X, LABELS), scale_target=True)
+    record = preparation.to_record()
+    for field, value in (("target_scale", [1, 0]), ("target_scale", None), ("target_mean", [1])):
+        with pytest.raises(BadInput, match="field target_scale"):
+            Preparation.from_record(record | {field: value})
+
+
 def test_whole_numbers_may_be_labels_or_numbers():
     train = Dataset([[0.0], [1], [2]], [0, 1, 2])
     preparation = Preparation.learn(train)
@@ -136,6 +154,10 @@ GOOD = Preparation.learn(Dataset(X, LABELS, columns=["p", "q", "r"], target="kin
         ("scale", [1, 1, -1]),
         ("scale", [1, 1, float("inf")]),
         ("scale", 1),
+        ("target_mean", [1]),
+        ("target_scale", [1]),
+        ("target_mean", []),
+        ("target_scale", []),
     ],
 )
 def test_odd_fields_are_refused(field, value):
