@@ -183,7 +183,7 @@ class _Run:
         first, done = divmod(self.step, per_epoch)
         for epoch in range(first, plan.epochs):
             rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
-            for block in cut(rows, plan.batch_size, done, per_epoch):
+            for block in cut(rows, plan.batch_size, done):
                 while len(block):
                     k = self.stretch(len(block))
                     losses, rate, watched = self.advance(block[:k])
