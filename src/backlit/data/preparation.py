@@ -63,7 +63,9 @@ class Preparation:
                 raise BadInput(
                     f"y holds texts ({shown(str(data.y[0]))}): wanted numbers to scale; leave scale_target out"
                 )
-            of_y = _mean_and_deviation(data.y.reshape(len(data), -1), (data.target,) if data.target else None)
+            of_y = _mean_and_deviation(
+                data.y.reshape(len(data), -1), (data.target,) if data.target and data.y.ndim == 1 else None
+            )
         return cls(n_in, data.columns, data.target, classes, *of_x, *of_y)
 
     def apply(self, x: object) -> Array:
