@@ -11,7 +11,7 @@ import click
 
 from ..data import Dataset, Preparation
 from ..errors import BadInput
-from ..state import load_preparation
+from ..model_file import load_preparation
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

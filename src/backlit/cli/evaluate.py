@@ -8,7 +8,7 @@ import click
 
 from ..data import load_dataset
 from ..evaluation import evaluate
-from ..state import load
+from ..model_file import load
 from .common import (
     data_argument,
     json_option,
