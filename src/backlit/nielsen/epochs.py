@@ -43,14 +43,14 @@ def optimizer(eta: float, l2: float = 0.0) -> SGD | None:
         return None
 
 
-def state_of(net: Specification, network: Trained) -> State | None:
-    """The weights as they are now, in float64; None where something odd stands, which only plain code may take."""
+def state_of(net: Specification, weights: Any, biases: Any) -> State | None:
+    """Weights [(fan_out, fan_in)] and biases [(fan_out, 1)] in float64; None where they are no finite numbers so."""
     try:
-        weights = [np.asarray(w, np.float64).T for w in network.weights]
-        biases = [np.asarray(b, np.float64) for b in network.biases]
-        if any(b.ndim != 2 or b.shape[1] != 1 for b in biases):
+        turned = [np.asarray(w, np.float64).T for w in weights]
+        columns = [np.asarray(b, np.float64) for b in biases]
+        if any(b.ndim != 2 or b.shape[1] != 1 for b in columns):
             return None
-        return state_from(net, weights, [b[:, 0] for b in biases])
+        return state_from(net, turned, [b[:, 0] for b in columns])
     except (TypeError, ValueError):  # BadInput is a ValueError
         return None
 
@@ -77,10 +77,14 @@ class Epochs:
 
     def __post_init__(self) -> None:
         """Refuses what doesn't fit before anything is shuffled, so that a message counts as the reader does."""
-        if self.columns:
-            self.pairs()
-        if self.net and self.opt and state_of(self.net, self.network):
+        if self.net and self.opt and self.state(self.net):
             self.rows()
+        else:
+            self.pairs()
+
+    def state(self, net: Specification) -> State | None:
+        """The weights as they are now; None where something odd stands, which only plain code may take."""
+        return state_of(net, self.network.weights, self.network.biases)
 
     def pairs(self) -> Sequence[Any]:
         """The training data in its order now."""
@@ -99,7 +103,7 @@ class Epochs:
 
     def run(self, epoch: int) -> None:
         """Epoch number ``epoch``, from 0, over the training data in its order now."""
-        if self.net and self.opt and (state := state_of(self.net, self.network)):
+        if self.net and self.opt and (state := self.state(self.net)):
             self.on_engine(self.net, self.opt, state, epoch)
             return
         pairs = self.pairs()

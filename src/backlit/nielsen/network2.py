@@ -23,7 +23,6 @@ import numpy as np
 from .. import chain
 from ..errors import BadInput
 from ..network import Network as Specification
-from ..state import state_from
 from . import epochs as engine
 from . import plain
 from .columns import Array, Shaper, blocks
@@ -305,11 +304,14 @@ def load(filename: str | os.PathLike[str]) -> Network:
             "there first: network2.MyCost = MyCost."
         )
     try:
-        network = Network(sizes, cost=cost)
-        network.weights, network.biases = [np.array(w, float) for w in weights], [np.array(b, float) for b in biases]
-        state_from(Specification(sizes), [w.T for w in network.weights], [b[:, 0] for b in network.biases])
-    except (TypeError, ValueError, IndexError, MemoryError) as error:
-        raise BadInput(f"load: {filename}: its weights and biases don't fit its sizes: {error!s:.200}") from None
+        fits = engine.state_of(Specification(sizes), weights, biases) is not None
+    except BadInput:
+        fits = False
+    if not fits:  # looked at before anything of these sizes is made
+        raise BadInput(f"load: {filename}: its weights and biases are no finite numbers that fit its sizes.")
+    network = Network(sizes, cost=cost)
+    network.weights = [np.array(w, np.float64) for w in weights]
+    network.biases = [np.array(b, np.float64) for b in biases]
     return network
 
 
