@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from backlit.errors import BadInput
+from ..errors import BadInput
 
 from . import arrays
 from .arrays import Array

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import BadInput
+from ..errors import BadInput
 
 from .arrays import Array, blocks, inputs
 from .dataset import Dataset
