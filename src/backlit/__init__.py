@@ -1,0 +1,55 @@
+"""backlit: back-propagation, lit up. The front door: one table, public name -> room, loaded on first use."""
+
+from importlib import import_module
+from importlib.metadata import version
+
+__version__ = version("backlit")
+
+_ROOMS = {
+    "BadInput": "errors",
+    "EngineUnavailable": "errors",
+    "Diverged": "errors",
+    "Network": "network",
+    "SGD": "optimizers",
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+    "StepDecay": "optimizers",
+    "Exponential": "optimizers",
+    "Cosine": "optimizers",
+    "OneCycle": "optimizers",
+    "WarmUp": "optimizers",
+    "State": "state",
+    "initial_state": "state",
+    "state_from": "state",
+    "save": "state",
+    "load": "state",
+    "load_preparation": "state",
+    "Dataset": "data",
+    "load_dataset": "data",
+    "Preparation": "data",
+    "step": "chain",
+    "Trace": "chain",
+    "open_engine": "engines",
+    "available_engines": "engines",
+    "train": "training",
+    "Progress": "training",
+    "predict": "evaluation",
+    "evaluate": "evaluation",
+    "fit": "observers",
+    "EarlyStopping": "observers",
+    "History": "observers",
+}
+
+__all__ = [*_ROOMS, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'backlit' has no attribute {name!r}")
+    value = getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

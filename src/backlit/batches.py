@@ -1,0 +1,60 @@
+"""Batch: the row numbers of one step. The order is a function of (seed, epoch), so a run can be resumed or
+replayed exactly. Row numbers only: x and y are never touched here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BadInput
+
+Rows = NDArray[np.int64]
+Order = str | Callable[[int], Any]
+ORDERS = ("shuffled", "as_given")
+
+
+def steps_per_epoch(n_rows: int, batch_size: int) -> int:
+    """Updates in one epoch; a last, shorter batch is one more."""
+    return -(-n_rows // batch_size)
+
+
+def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") -> Rows:
+    """Row numbers (n_rows,) of one epoch (from 0) in the order of training.
+
+    order: "shuffled" by (seed, epoch); "as_given"; or your own function epoch -> row numbers, which may leave
+    rows out or repeat them, but must give the same number for every epoch. Raises BadInput for row numbers
+    that don't exist.
+    """
+    if order == "shuffled":
+        return np.random.default_rng([seed, epoch]).permutation(n_rows)
+    if order == "as_given":
+        return np.arange(n_rows)
+    if not callable(order):
+        raise BadInput(f"order must be one of {', '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r}.")
+    rows = np.asarray(order(epoch))
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.size == 0:
+        raise BadInput(
+            f"order({epoch}) must give a list of whole row numbers, at least one; got shape {rows.shape}, {rows.dtype}."
+        )
+    if rows.min() < 0 or rows.max() >= n_rows:
+        raise BadInput(f"order({epoch}) must give row numbers from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
+    return rows.astype(np.int64)
+
+
+def cut(rows: Rows, batch_size: int, first: int, last: int) -> list[Rows]:
+    """Steps ``first`` up to ``last`` of an epoch as blocks (k, B) of batches of one length.
+
+    The full batches come as one block, a last, shorter batch as a block (1, r) of its own.
+    """
+    full = len(rows) // batch_size
+    blocks = []
+    if first < min(last, full):
+        end = min(last, full)
+        blocks.append(rows[first * batch_size : end * batch_size].reshape(end - first, batch_size))
+    if last > full and len(rows) > full * batch_size:
+        blocks.append(rows[full * batch_size :].reshape(1, -1))
+    return blocks

@@ -1,0 +1,8 @@
+"""The data room: training data as people have it, checked once. What other rooms may import stands here."""
+
+from .dataset import Dataset as Dataset
+from .named import KnownDataset as KnownDataset
+from .named import known_datasets as known_datasets
+from .preparation import Preparation as Preparation
+from .readers import load_dataset as load_dataset
+from .readers import load_inputs as load_inputs

@@ -1,0 +1,217 @@
+"""Dataset: inputs, answers and weights of N rows, checked once and then left alone; how it is divided.
+
+No file is opened here. Randomness lives in ``Dataset.split`` only. Nothing changes an array in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from ..errors import BadInput
+from . import arrays
+from .arrays import Array
+from .targets import Label, Net, codes, labels_in, targets_of
+from .wording import shown
+
+
+class Dataset:
+    """N rows of inputs and answers.
+
+    ``x`` (N, n_in) is any real array or ``np.memmap`` and is never copied. ``y`` is (N,) labels (integers,
+    texts, bools), (N,) numbers, or (N, n_out) numbers. ``sample_weight`` is (N,), ≥ 0. Arrays in memory
+    must be finite. ``classes`` names all labels where y may lack some; ``columns`` the n_in inputs;
+    ``target`` what y is called; ``note`` is a sentence on how the data was read; ``test`` is the Dataset to
+    test on, or a function that is called for it at first use. Raises BadInput for anything that does not
+    fit.
+    """
+
+    __slots__ = ("_classes", "_columns", "_last", "_note", "_sample_weight", "_target", "_test", "_x", "_y")
+
+    _sample_weight: Array | None
+    _classes: tuple[Label, ...] | None
+    _columns: tuple[str, ...] | None
+
+    def __init__(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        *,
+        classes: Iterable[Label] | None = None,
+        columns: Iterable[str] | None = None,
+        target: str | None = None,
+        note: str = "",
+        test: Dataset | Callable[[], Dataset | None] | None = None,
+    ) -> None:
+        self._x = arrays.inputs(x)
+        self._y = arrays.answers(y, len(self._x))
+        self._sample_weight = None if sample_weight is None else arrays.weights(sample_weight, len(self._x))
+        self._classes = None if classes is None else _sorted_classes(classes, self._y)
+        self._columns = None if columns is None else _column_names(columns, self._x.shape[1])
+        self._target = target
+        self._note = note
+        self._test = test
+        self._last: tuple[tuple[int, str, str], Array] | None = None
+
+    @classmethod
+    def of(cls, data: object) -> Dataset:
+        """A Dataset as it is; (x, y) or (x, y, sample_weight) as a new one; BadInput for the rest."""
+        if isinstance(data, Dataset):
+            return data
+        if isinstance(data, tuple | list) and len(data) in (2, 3):
+            return cls(*data)
+        came = (
+            f"{type(data).__name__} of {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
+        )
+        raise BadInput(f"data is a {came}: wanted a Dataset, (x, y) or (x, y, sample_weight)")
+
+    @property
+    def x(self) -> Array:
+        """(N, n_in), read-only."""
+        return self._x
+
+    @property
+    def y(self) -> Array:
+        """(N,) or (N, n_out), read-only, as it was given."""
+        return self._y
+
+    @property
+    def sample_weight(self) -> Array | None:
+        """(N,), read-only, or None: all rows count alike."""
+        return self._sample_weight
+
+    @property
+    def classes(self) -> tuple[Label, ...] | None:
+        """The labels in sorted order, as Python scalars; None where y holds floats or is a matrix."""
+        if self._classes is None:
+            self._classes = labels_in(self._y)
+        return self._classes
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the n_in inputs, or None."""
+        return self._columns
+
+    @property
+    def target(self) -> str | None:
+        """The name of the column that y came from, or None."""
+        return self._target
+
+    @property
+    def note(self) -> str:
+        """One sentence on what the reader chose by itself, or an empty text."""
+        return self._note
+
+    @property
+    def test(self) -> Dataset | None:
+        """The rows kept for testing, read when first asked for; None where the data has no such part."""
+        if callable(self._test):
+            self._test = self._test()
+        return self._test
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __repr__(self) -> str:
+        n, n_in = self._x.shape
+        if self.classes is not None:
+            answer = f"{len(self.classes)} classes"
+        else:
+            answer = "numbers" if self._y.ndim == 1 else f"{self._y.shape[1]} numbers each"
+        return f"Dataset({n} rows of {n_in} inputs, {self._x.dtype}; {answer})"
+
+    def targets(self, net: Net) -> Array:
+        """The (N, n_out) targets of ``net``, kept for the next call with a network of the same kind.
+
+        With two or more outputs, labels become one-hot in sorted order (whole floats count as labels). With
+        one output, numbers become (N, 1); so do two classes, as 0 and 1, where they are texts or the output
+        is a sigmoid. An (N, n_out) matrix passes unchanged. New arrays are float32, or float64 where x is.
+        Raises BadInput where widths differ or the loss has no meaning for a value.
+        """
+        key = (net.sizes[-1], net.output, net.loss)
+        if self._last is None or self._last[0] != key:
+            dtype = np.float64 if self._x.dtype == np.float64 else np.float32
+            self._last = (key, targets_of(self._y, self.classes, net, dtype))
+        return self._last[1]
+
+    def take(self, rows: object) -> Dataset:
+        """The rows with these numbers (from 0, in this order), copied into memory, without a test part."""
+        numbers = np.asarray(rows)
+        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or numbers.size == 0:
+            raise BadInput(
+                f"rows has shape {numbers.shape} and type {numbers.dtype}: wanted at least one whole number"
+            )
+        outside = (numbers < 0) | (numbers >= len(self))
+        if outside.any():
+            place = int(np.argmax(outside))
+            raise BadInput(f"rows[{place}] is {int(numbers[place])}: wanted 0 to {len(self) - 1}")
+        part = object.__new__(Dataset)  # its values have been checked before: once is enough
+        part._x = arrays.as_view("x", np.asarray(self._x)[numbers])
+        part._y = arrays.as_view("y", np.asarray(self._y)[numbers])
+        part._sample_weight = None
+        if self._sample_weight is not None:
+            part._sample_weight = arrays.as_view("sample_weight", np.asarray(self._sample_weight)[numbers])
+            arrays.check_some_weight(part._sample_weight)
+        part._classes, part._columns, part._target = self.classes, self._columns, self._target
+        part._note, part._test, part._last = self._note, None, None
+        return part
+
+    def split(self, share: float, seed: int, stratify: bool = True) -> tuple[Dataset, Dataset]:
+        """(train, rest): ``share`` of the rows, drawn at random, and the others; same seed, same parts.
+
+        With ``stratify``, classes of two or more rows each are divided alike: each is within one row of its
+        share. Both parts keep the order of the rows, so a memory map is read once from front to back; both
+        are copies in memory. Data too large for that is divided into two files beforehand.
+        """
+        n = len(self)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+            raise BadInput(f"share is {shown(share)}: wanted a number between 0 and 1, the part to train on")
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise BadInput(f"seed is {shown(seed)}: wanted a whole number of 0 or more")
+        if n < 2:
+            raise BadInput("data has one row: wanted at least two to divide it")
+        k = min(max(round(share * n), 1), n - 1)
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(n)
+        offset = 0
+        if stratify and self.classes is not None:
+            label = codes(self._y, self.classes)
+            if np.bincount(label).min(initial=2, where=np.bincount(label) > 0) >= 2:
+                order = order[np.argsort(label[order], kind="stable")]
+                offset = int(rng.integers(n))
+        # k of n places as evenly as whole numbers allow: a class is a run of places, so it gets its share
+        i = np.arange(n)
+        chosen = ((i + 1) * k + offset) // n > (i * k + offset) // n
+        return self.take(np.sort(order[chosen])), self.take(np.sort(order[~chosen]))
+
+
+def _sorted_classes(classes: Iterable[Label], y: Array) -> tuple[Label, ...]:
+    """``classes`` sorted, after a check that they differ, are of one kind, and hold every label of y (N,)."""
+    if isinstance(classes, np.ndarray):
+        classes = classes.tolist()
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise BadInput(f"classes is {shown(classes)}: wanted a list of labels")
+    given = [label.item() if isinstance(label, np.generic) else label for label in classes]
+    one_kind = any(all(isinstance(label, kind) for label in given) for kind in (str, int))
+    if not given or not one_kind or len(set(given)) != len(given):
+        raise BadInput(f"classes is {shown(given)}: wanted different labels, all int or all str")
+    if y.ndim != 1:
+        raise BadInput(
+            f"y has shape {y.shape}: wanted ({len(y)},) labels where classes are named; leave classes out"
+        )
+    ordered = tuple(sorted(given))
+    codes(y, ordered)
+    return ordered
+
+
+def _column_names(columns: Iterable[str], n_in: int) -> tuple[str, ...]:
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise BadInput(f"columns is {shown(columns)}: wanted a list of {n_in} names")
+    names = tuple(columns)
+    if len(names) != n_in or not all(isinstance(name, str) for name in names) or len(set(names)) != n_in:
+        raise BadInput(
+            f"columns holds {len(names)} names: wanted {n_in} different texts, one for each column of x"
+        )
+    return names

@@ -1,0 +1,111 @@
+"""From a name or a path to a Dataset, or to inputs alone: which reader is asked. Reads nothing itself."""
+
+import os
+from pathlib import Path
+
+from ..errors import BadInput
+from .archives import npz_inputs, read_npy, read_npy_folder, read_npy_pair, read_npz
+from .arrays import Array, inputs
+from .dataset import Dataset
+from .idx import read_idx
+from .mnist import find_idx_folder, idx_pair, labels_beside, read_idx_folder
+from .named import KNOWN, load_named
+from .preparation import Preparation
+from .tables import read_table, read_table_columns
+from .wording import about, did_you_mean, listed, place, shown
+
+NAMES = tuple(known.name for known in KNOWN)
+TABLES = (".csv", ".tsv", ".txt")
+LOADABLE = (
+    "a .csv, .tsv or .txt table with a header, an .npz archive, x.npy beside y.npy, an IDX file (also "
+    ".gz) beside "
+    "its labels, or a folder with MNIST's four files or with x.npy and y.npy"
+)
+
+
+def load_dataset(name_or_path: str | os.PathLike[str], target: str | None = None) -> Dataset:
+    """The data set of this name (see ``known_datasets``) or in this file or folder.
+
+    ``target`` names the column to predict, for tables only; by default it is called target, label, class or
+    y, or is the last one. Names go before files: write ./digits for a file called digits. Raises BadInput
+    in one line.
+    """
+    if str(name_or_path) in NAMES:
+        _no_target(str(name_or_path), target)
+        return load_named(str(name_or_path))
+    path = _existing(name_or_path)
+    kind = _kind(path)
+    if kind == "table":
+        return read_table(path, target)
+    _no_target(place(path), target)
+    if kind == "npz":
+        return read_npz(path)
+    if kind == "npy":
+        return read_npy_folder(path) if path.is_dir() else read_npy_pair(path)
+    if files := find_idx_folder(path):
+        return read_idx_folder(files)
+    return idx_pair(path, labels_beside(path))
+
+
+def load_inputs(name_or_path: str | os.PathLike[str], preparation: Preparation | None = None) -> Array:
+    """x (N, n_in) alone, not yet prepared, from whatever ``load_dataset`` takes; answers may be absent.
+
+    Of a table, the columns that the preparation names are taken, in its order, whatever else is there;
+    without named columns, all but the target.
+    """
+    if str(name_or_path) in NAMES:
+        return load_named(str(name_or_path)).x
+    path = _existing(name_or_path)
+    kind = _kind(path)
+    if kind == "table":
+        columns, target = (preparation.columns, preparation.target) if preparation else (None, None)
+        return read_table_columns(path, columns, target)
+    if path.is_dir():
+        return load_dataset(path).x
+    x = (
+        npz_inputs(path)
+        if kind == "npz"
+        else read_npy(path)
+        if kind == "npy"
+        else read_idx(path, as_images=True)
+    )
+    with about(path):
+        return inputs(x)
+
+
+def _no_target(what: str, target: str | None) -> None:
+    if target is not None:
+        raise BadInput(
+            f"target is {shown(target)}: it names a column of a table, but {what} is none; leave it out"
+        )
+
+
+def _existing(name_or_path: str | os.PathLike[str]) -> Path:
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise BadInput(f"data is a {type(name_or_path).__name__}: wanted a name or a path")
+    path = Path(name_or_path)
+    if "\0" in str(path) or not os.path.exists(path):
+        raise BadInput(
+            f"{place(path)}: no data set has this name{did_you_mean(str(path), NAMES)}, and no file or "
+            "folder is "
+            f"there; names: {listed(NAMES)}; files: {LOADABLE}"
+        )
+    return path
+
+
+def _kind(path: Path) -> str:
+    """table, npz, npy or idx, told from the name; BadInput where none of them fits."""
+    if path.is_dir():
+        if find_idx_folder(path):
+            return "idx"
+        if any(path.glob("[xX]*.npy")):
+            return "npy"
+        raise BadInput(f"{place(path)}: this folder holds no data set that can be loaded; wanted {LOADABLE}")
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return "table"
+    if suffix in (".npz", ".npy"):
+        return suffix[1:]
+    if "idx" in path.name.lower() or "ubyte" in path.name.lower():
+        return "idx"
+    raise BadInput(f"{place(path)}: is of no kind that can be loaded; wanted {LOADABLE}")

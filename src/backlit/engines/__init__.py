@@ -1,0 +1,64 @@
+"""Engines carry a State k steps forward, each with one technology. Here: which there are, and how one is opened.
+
+An engine prints nothing, reads no files and does not choose the order of the rows. A new one is a module with a
+function ``availability()`` and a class ``Engine``, and a row in the table below.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..data import Dataset
+from ..errors import BadInput, EngineUnavailable
+from ..network import Network
+from ..optimizers import Optimizer
+from ..state import State, check_state
+
+# In the order in which "auto" prefers them; finite_differences is for looking at, and never chosen.
+ENGINES = ("reference", "finite_differences")
+AUTO = ("reference",)
+
+
+class Engine(Protocol):
+    """Carries a State forward; ``state()`` is always that of the last finished step."""
+
+    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Runs k steps on row numbers (k, B) with learning rates (k,); the reduced losses (k,) before each update.
+
+        Without rates, the optimizer's own are taken. Raises BadInput for rows that the data doesn't have.
+        """
+
+    def state(self) -> State:
+        """A copy of the State after the last finished step."""
+
+
+def available_engines() -> dict[str, str]:
+    """Name -> "ready", or the reason why not and how to get it."""
+    return {name: _module(name).availability() for name in ENGINES}
+
+
+def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any) -> Engine:
+    """An engine at ``state``, over ``data`` (a Dataset or a pair (x, y)). "auto": the fastest that is ready.
+
+    Raises BadInput for unknown names, EngineUnavailable with the way to get it for one that can't run here.
+    """
+    check_state("open_engine", net, state)
+    if not isinstance(opt, Optimizer):
+        raise BadInput(f"open_engine: opt must be bl.SGD, bl.Adam or bl.AdamW; got {opt!r:.80}.")
+    if name == "auto":
+        name = next(name for name in AUTO if _module(name).availability() == "ready")
+    if name not in ENGINES:
+        raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
+    reason = _module(name).availability()
+    if reason != "ready":
+        raise EngineUnavailable(f"engine {name!r}: {reason}")
+    engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), Dataset.of(data))
+    return engine
+
+
+def _module(name: str) -> Any:
+    return import_module(f".{name}", __name__)

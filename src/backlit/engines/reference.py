@@ -1,0 +1,63 @@
+"""The plain engine: chain.step, k times. The reference that every fast engine is held to, and the fallback."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import chain
+from ..data import Dataset
+from ..errors import BadInput
+from ..network import Network
+from ..optimizers import Optimizer
+from ..state import State
+
+
+def availability() -> str:
+    """Always ready: it needs NumPy only."""
+    return "ready"
+
+
+class Engine:
+    """See engines.Engine."""
+
+    gradient = "backpropagation"
+
+    def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset) -> None:
+        if data.x.shape[1] != net.sizes[0]:
+            raise BadInput(f"the network has {net.sizes[0]} inputs, x {data.x.shape} has {data.x.shape[1]} columns.")
+        self._net, self._opt, self._state = net, opt, state
+        self._x, self._y, self._weights = data.x, data.targets(net), data.sample_weight
+
+    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+        """k plain steps; see engines.Engine."""
+        rows = checked_rows(rows, len(self._x))
+        given = [None] * len(rows) if rates is None else np.broadcast_to(rates, len(rows))
+        losses = np.empty(len(rows))
+        with np.errstate(all="ignore"):  # numbers that run away are seen in the losses
+            for k, (batch, rate) in enumerate(zip(rows, given, strict=True)):
+                losses[k] = self._step(batch, None if rate is None else float(rate))
+        return losses
+
+    def _step(self, batch: NDArray[np.int64], rate: float | None) -> float:
+        weights = None if self._weights is None else self._weights[batch]
+        x, y = self._x[batch], self._y[batch]
+        trace = chain.step(
+            self._net, self._opt, self._state, x, y, sample_weight=weights, gradient=self.gradient, rate=rate
+        )
+        self._state = trace.after
+        return trace.loss
+
+    def state(self) -> State:
+        """The State after the last finished step; it is frozen, so no copy is needed."""
+        return self._state
+
+
+def checked_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
+    """Row numbers (k, B) of rows that exist; BadInput otherwise."""
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or rows.dtype.kind not in "iu" or rows.shape[1] == 0:
+        raise BadInput(f"advance: rows must be whole row numbers of shape (k, B); got {rows.shape} {rows.dtype}.")
+    if rows.size and (rows.min() < 0 or rows.max() >= n_rows):
+        raise BadInput(f"advance: rows must be from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
+    return rows

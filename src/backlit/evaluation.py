@@ -1,0 +1,89 @@
+"""What a State makes of data: outputs, the loss, and a score. Nothing is trained and nothing printed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import chain
+from .data import Dataset
+from .errors import BadInput
+from .network import Network
+from .state import Floats, State, check_state
+
+BLOCK = 4096  # rows at a time: memory stays bounded whatever the data
+
+
+def predict(net: Network, state: State, x: ArrayLike) -> Floats:
+    """Outputs (N, n_out) for x (N, n_in), in the State's dtype. Raises BadInput for another shape."""
+    check_state("predict", net, state)
+    try:
+        x = np.asarray(x)
+        x = x if x.dtype.kind in "biuf" else x.astype(state.dtype)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"predict: x must be an array of numbers: {error}.") from None
+    if x.ndim != 2 or x.shape[1] != net.sizes[0]:
+        raise BadInput(f"predict: x must have shape (N, {net.sizes[0]}), one example per row; got {x.shape}.")
+    out = np.empty((len(x), net.sizes[-1]), state.dtype)
+    for start in range(0, len(x), BLOCK):
+        block = x[start : start + BLOCK].astype(state.dtype)
+        out[start : start + BLOCK] = chain.forward(net, state.layers, block)[1][-1]
+    return out
+
+
+def evaluate(net: Network, state: State, data: Any) -> tuple[float, float]:
+    """(mean loss of an example, score) over a Dataset or a pair (x, y), both with its sample weights.
+
+    The score is accuracy where the targets are classes (see ``is_classification``), otherwise R², the mean over
+    the outputs of 1 − Σ(y − a)²/Σ(y − ȳ)².
+    """
+    check_state("evaluate", net, state)
+    dataset = Dataset.of(data)
+    targets = dataset.targets(net)
+    loss_sum, outputs = 0.0, np.empty(targets.shape, state.dtype)
+    s = np.ones(len(dataset)) if dataset.sample_weight is None else np.asarray(dataset.sample_weight, np.float64)
+    for start in range(0, len(dataset), BLOCK):
+        rows = slice(start, start + BLOCK)
+        zs, activations = chain.forward(net, state.layers, dataset.x[rows].astype(state.dtype))
+        y = targets[rows].astype(state.dtype)
+        loss_sum += float(s[rows] @ chain.LOSSES[net.loss].value(zs[-1], activations[-1], y))
+        outputs[rows] = activations[-1]
+    score = accuracy if is_classification(net, dataset) else r2
+    return loss_sum / float(s.sum()), score(outputs, targets, s)
+
+
+def is_classification(net: Network, data: Dataset) -> bool:
+    """Whether the targets are classes: by the loss, by labels, or because each row is a single 1 among zeros."""
+    if net.loss in ("cross_entropy", "binary_cross_entropy"):
+        return True
+    if net.output not in ("sigmoid", "softmax", "tanh") and data.y.dtype.kind == "f":
+        return False
+    y = data.targets(net)
+    if y.shape[1] == 1:
+        return data.classes is not None
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
+
+
+def decided(outputs: Floats, targets: Floats) -> NDArray[np.bool_]:
+    """Whether each row (N,) is right: the largest output, or each output's own side of ½ for one or several labels."""
+    if outputs.shape[1] > 1 and (targets.sum(axis=1) == 1).all():
+        right: NDArray[np.bool_] = outputs.argmax(axis=1) == targets.argmax(axis=1)
+        return right
+    agreed: NDArray[np.bool_] = ((outputs > 0.5) == (targets > 0.5)).all(axis=1)
+    return agreed
+
+
+def accuracy(outputs: Floats, targets: Floats, s: Floats) -> float:
+    """The share of rows decided rightly, weighted by s (N,)."""
+    return float(s @ decided(outputs, targets) / s.sum())
+
+
+def r2(outputs: Floats, targets: Floats, s: Floats) -> float:
+    """1 − Σ(y − a)²/Σ(y − ȳ)², the mean over the outputs; an output whose targets don't vary counts 1 or 0."""
+    y, a = targets.astype(np.float64), outputs.astype(np.float64)
+    left = s @ (y - a) ** 2
+    spread = s @ (y - s @ y / s.sum()) ** 2
+    ratio = np.divide(left, spread, out=np.where(left > 0, 1.0, 0.0), where=spread > 0)
+    return float(np.mean(1 - ratio))

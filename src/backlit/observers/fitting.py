@@ -1,0 +1,77 @@
+"""``fit``: drains the loop with its observers. Nothing is computed here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..batches import Order
+from ..errors import BadInput
+from ..network import Network
+from ..optimizers import Optimizer
+from ..state import State, initial_state
+from ..training import Progress, train
+from .display import Display
+from .history import History
+from .validation import EarlyStopping, Validation
+
+Observer = Callable[[Progress], object]
+
+
+def fit(
+    net: Network,
+    opt: Optimizer,
+    data: Any,
+    *,
+    batch_size: int = 32,
+    epochs: int = 10,
+    seed: int = 0,
+    state: State | None = None,
+    engine: str = "auto",
+    order: Order = "shuffled",
+    validation: Any = None,
+    early_stopping: EarlyStopping | int | bool | None = None,
+    observers: Iterable[Observer] = (),
+    progress: bool = True,
+) -> tuple[State, History]:
+    """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
+
+    validation:      a Dataset or a pair (x, y), evaluated after every epoch.
+    early_stopping:  an EarlyStopping, or its patience in epochs; it needs validation, and puts the best State back.
+    observers:       called with every Progress; one that returns True ends the run.
+    progress:        show a bar on a terminal, lines where there is none.
+
+    Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
+    True, and a line says so.
+    """
+    stopping = EarlyStopping.of(early_stopping)
+    if stopping is not None and validation is None:
+        raise BadInput("fit: early_stopping needs validation data: give validation=(x, y).")
+    history = History()
+    chain: list[Observer] = [history]
+    validator = None if validation is None else Validation(net, validation, stopping, history)
+    if validator is not None:
+        chain.append(validator)
+    chain.extend(observers)
+    state = initial_state(net, opt, seed=seed) if state is None else state
+    run = train(
+        net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order
+    )
+    newest: Progress | None = None
+    with Display(history, shown=progress) as display:
+        try:
+            for newest in run:
+                stop = [observer(newest) is True for observer in chain]
+                display(newest)
+                if any(stop):
+                    break
+        except KeyboardInterrupt:
+            history.interrupted = True
+    if newest is not None:
+        state = newest.state()
+    if history.interrupted:
+        print(f"interrupted: the state of the last finished step is kept, update {state.step}.", file=sys.stderr)
+    elif validator is not None and validator.best is not None:
+        state = validator.best
+    return state, history

@@ -1,0 +1,68 @@
+"""Validation after every epoch, and early stopping that puts the best State back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import Dataset
+from ..errors import BadInput
+from ..evaluation import evaluate
+from ..network import Network
+from ..state import State
+from ..training import Progress
+from .history import History
+
+MONITORS = ("loss", "score")
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the validation hasn't improved by more than ``min_delta`` for ``patience`` epochs.
+
+    monitor: "loss" (smaller is better) or "score" (larger is better). The best State is put back at the end.
+    """
+
+    patience: int = 10
+    min_delta: float = 0.0
+    monitor: str = "loss"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 1:
+            raise BadInput(f"EarlyStopping: patience must be a whole number of epochs, at least 1; got {self.patience!r}.")
+        if not self.min_delta >= 0:
+            raise BadInput(f"EarlyStopping: min_delta must be a number of at least 0; got {self.min_delta!r}.")
+        if self.monitor not in MONITORS:
+            raise BadInput(f"EarlyStopping: monitor must be one of {', '.join(MONITORS)}; got {self.monitor!r}.")
+
+    @classmethod
+    def of(cls, given: EarlyStopping | int | bool | None) -> EarlyStopping | None:
+        """What ``fit`` takes: a record, a number of epochs of patience, True for the defaults, or nothing."""
+        if given is None or given is False or isinstance(given, cls):
+            return given or None
+        return cls() if given is True else cls(patience=given)  # type: ignore[arg-type]
+
+
+class Validation:
+    """After each epoch: loss and score on ``data``, written into ``history``; asks to stop as ``stopping`` says."""
+
+    def __init__(self, net: Network, data: Any, stopping: EarlyStopping | None, history: History) -> None:
+        self.net, self.data, self.stopping, self.history = net, Dataset.of(data), stopping, history
+        self.best: State | None = None
+        self.best_value = float("inf")
+        self.bad_epochs = 0
+
+    def __call__(self, progress: Progress) -> bool:
+        if progress.epoch_loss is None:
+            return False
+        state = progress.state()
+        loss, score = evaluate(self.net, state, self.data)
+        self.history.validation_loss.append(loss)
+        self.history.validation_score.append(score)
+        if self.stopping is None:
+            return False
+        value = loss if self.stopping.monitor == "loss" else -score
+        self.bad_epochs = 0 if value < self.best_value - self.stopping.min_delta else self.bad_epochs + 1
+        if value < self.best_value:
+            self.best, self.best_value = state, value
+        return self.bad_epochs >= self.stopping.patience

@@ -1,0 +1,292 @@
+"""The only loop: rows to the engine, Progress to the caller, who stops it with break. No maths and no print here."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import chain
+from .batches import Order, Rows, cut, epoch_rows, steps_per_epoch
+from .data import Dataset
+from .engines import open_engine
+from .errors import BadInput, Diverged
+from .network import Network
+from .optimizers import Optimizer, rate_at
+from .state import State, check_state, initial_state
+
+STRETCH = 0.05  # seconds that one call of the engine should take, so that Ctrl-C and progress stay alive
+KEEP_EVERY = 0.5  # seconds between the states kept for going back to when the numbers run away
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A watched step: the State before it, its rows (B,), and the State that the engine made of it."""
+
+    network: Network
+    optimizer: Optimizer
+    data: Dataset
+    step: int
+    before: State
+    rows: Rows
+    rate: float
+    after: State
+
+    def trace(self) -> chain.Trace:
+        """The step replayed by the plain formulas of chain.py and written out."""
+        return self._trace
+
+    @cached_property
+    def _trace(self) -> chain.Trace:
+        s = self.data.sample_weight
+        x, y = self.data.x[self.rows], self.data.targets(self.network)[self.rows]
+        weights = None if s is None else s[self.rows]
+        return chain.step(self.network, self.optimizer, self.before, x, y, sample_weight=weights, rate=self.rate)
+
+    @property
+    def difference(self) -> float:
+        """The largest difference of a parameter between the replay and the engine's own result."""
+        return float(np.abs(self._trace.after.parameters - self.after.parameters).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What the loop yields, several times a second and at the end of each epoch.
+
+    step:        updates so far.                 losses:      reduced batch losses of the steps since the last Progress.
+    epoch:       the epoch they are in, from 1.  rate:        learning rate of the last of them.
+    batch:       batches of this epoch so far.   epoch_loss:  mean loss over the epoch's rows once it is finished,
+    batches, epochs: how many there are.                      otherwise None.
+    watched:     the watched steps among them.
+    """
+
+    step: int
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    losses: NDArray[np.float64]
+    rate: float
+    epoch_loss: float | None
+    watched: tuple[Watched, ...]
+    state: Callable[[], State]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} · batch {self.batch}/{self.batches} · update {self.step}"
+
+
+def train(
+    net: Network,
+    opt: Optimizer,
+    data: Any,
+    *,
+    batch_size: int = 32,
+    epochs: int = 10,
+    seed: int = 0,
+    state: State | None = None,
+    engine: str = "auto",
+    order: Order = "shuffled",
+    watch: Iterable[int] = (),
+) -> Iterator[Progress]:
+    """Trains by mini-batch gradient descent: a generator of Progress, stopped at any time with break.
+
+    data:    a Dataset or a pair (x, y).
+    epochs:  the total: a state that has 10 behind it, trained with epochs=30, gives the bits of 30 at once.
+    seed:    of the order of the rows, and of the parameters if no ``state`` is given.
+    order:   "shuffled", "as_given", or a function epoch -> row numbers.
+    watch:   numbers of steps, from 0, whose State before and rows are kept for ``Progress.watched``.
+
+    ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
+    what doesn't fit; Diverged, with the last finite State, when the numbers run away.
+    """
+    if state is None:
+        state = initial_state(net, opt, seed=seed)
+    check_state("train", net, state)
+    dataset = Dataset.of(data)
+    batch_size, epochs = _count("batch_size", batch_size, 1), _count("epochs", epochs, 0)
+    first = epoch_rows(len(dataset), _count("seed", seed, 0), 0, order)
+    per_epoch = steps_per_epoch(len(first), batch_size)
+    watched = sorted({_count("watch", step, 0) for step in watch})
+    if watched and watched[-1] >= per_epoch * epochs:
+        raise BadInput(
+            f"train: watch names step {watched[-1]}, but {epochs} epochs of {per_epoch} batches have the steps "
+            f"0 to {per_epoch * epochs - 1}."
+        )
+    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), frozenset(watched))
+    return _Run(plan, state.for_optimizer(opt)).epochs()
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise BadInput(f"train: {name} must be a whole number of at least {least}; got {value!r}.")
+    return number
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a run is to do; checked."""
+
+    net: Network
+    opt: Optimizer
+    data: Dataset
+    engine: str
+    batch_size: int
+    epochs: int
+    seed: int
+    order: Order
+    epoch_rows: int
+    watch: frozenset[int]
+
+    @property
+    def per_epoch(self) -> int:
+        return steps_per_epoch(self.epoch_rows, self.batch_size)
+
+    def rows(self, epoch: int) -> Rows:
+        rows = epoch_rows(len(self.data), self.seed, epoch, self.order)
+        if len(rows) != self.epoch_rows:
+            raise BadInput(f"order({epoch}) must give {self.epoch_rows} row numbers, as order(0) does; got {len(rows)}.")
+        return rows
+
+
+class _Run:
+    """A plan under way: where it stands, and the way back to the last finite State."""
+
+    def __init__(self, plan: _Plan, state: State) -> None:
+        self.plan = plan
+        self.engine = open_engine(plan.engine, plan.net, plan.opt, state, plan.data)
+        self.step, self.epoch_losses, self.epoch_sum = state.step, state.epoch_losses, state.epoch_sum
+        self.k = 1
+        # Two kept states, so that at least one finite step always lies between the older one and a divergence.
+        self.older = self.newer = state
+        self.kept_at = perf_counter()
+        self.since_older: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # (losses, rates)
+
+    def state(self) -> State:
+        """A copy of the State as it stands, with the loop's record of losses."""
+        state = self.engine.state()
+        if state.step != self.step:  # Ctrl-C inside a stretch: the engine came further than its losses did
+            return self.replay(state.step)
+        return replace(state, epoch_losses=self.epoch_losses, epoch_sum=self.epoch_sum)
+
+    def epochs(self) -> Iterator[Progress]:
+        plan, per_epoch = self.plan, self.plan.per_epoch
+        first, done = divmod(self.step, per_epoch)
+        for epoch in range(first, plan.epochs):
+            rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
+            for block in cut(rows, plan.batch_size, done, per_epoch):
+                while len(block):
+                    k = self.stretch(len(block))
+                    losses, rate, watched = self.advance(block[:k])
+                    block = block[k:]
+                    if self.step == end:
+                        self.epoch_losses = (*self.epoch_losses, self.epoch_sum / len(rows))
+                        self.epoch_sum = 0.0
+                    if self.step == plan.epochs * per_epoch:
+                        self.check_parameters()
+                    yield Progress(
+                        step=self.step,
+                        epoch=epoch + 1,
+                        epochs=plan.epochs,
+                        batch=self.step - epoch * per_epoch,
+                        batches=per_epoch,
+                        losses=losses,
+                        rate=rate,
+                        epoch_loss=self.epoch_losses[-1] if self.step == end else None,
+                        watched=watched,
+                        state=self.state,
+                    )
+            done = 0
+
+    def stretch(self, left: int) -> int:
+        """How many steps to run in one call: about STRETCH seconds of them, and a watched step alone."""
+        to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
+        return max(1, min(left, self.k, to_watched))
+
+    def advance(self, rows: Rows) -> tuple[NDArray[np.float64], float, tuple[Watched, ...]]:
+        """Runs one stretch of rows (k, B): its losses (k,), its last rate, the watched step if it is one."""
+        plan, rates = self.plan, self.rates(len(rows))
+        before = self.state() if self.step in plan.watch else None
+        start = perf_counter()
+        losses = self.engine.advance(rows, rates)
+        spent = perf_counter() - start
+        self.k = max(1, min(4 * self.k, int(STRETCH * len(rows) / max(spent, 1e-9))))
+        self.since_older.append((losses, rates))
+        self.account(losses, rows.shape[1])
+        watched: tuple[Watched, ...] = ()
+        if before is not None:
+            after = self.state()
+            watched = (Watched(plan.net, plan.opt, plan.data, before.step, before, rows[0], float(rates[0]), after),)
+        if start + spent - self.kept_at > KEEP_EVERY:
+            self.keep()
+        return losses, float(rates[-1]), watched
+
+    def rates(self, k: int) -> NDArray[np.float64]:
+        """The learning rates (k,) of the next k steps."""
+        rate = self.plan.opt.rate
+        if not callable(rate):
+            return np.full(k, rate)
+        rates = np.array([rate_at(rate, self.step + j, self.epoch_losses) for j in range(k)])
+        if not (np.isfinite(rates).all() and (rates >= 0).all()):
+            bad = int(np.argmin(np.isfinite(rates) & (rates >= 0)))
+            raise BadInput(f"train: the schedule gave the rate {rates[bad]} at step {self.step + bad}; got from {rate!r}.")
+        return rates
+
+    def account(self, losses: NDArray[np.float64], batch: int) -> None:
+        """Adds the losses to the epoch's, one after the other whatever the stretches; Diverged if one isn't finite."""
+        finite = np.isfinite(losses)
+        if not finite.all():
+            self.diverged(self.step + int(np.argmin(finite)))
+        shares = losses * (batch if self.plan.net.reduction == "mean" else 1)
+        self.epoch_sum = float(np.cumsum(np.concatenate([[self.epoch_sum], shares]))[-1])
+        self.step += len(losses)
+
+    def keep(self) -> None:
+        """Keeps the State as it stands for going back to."""
+        self.check_parameters()
+        done = self.newer.step - self.older.step
+        while done:
+            done -= len(self.since_older.pop(0)[0])
+        self.older, self.newer, self.kept_at = self.newer, self.state(), perf_counter()
+
+    def check_parameters(self) -> None:
+        if not np.isfinite(self.engine.state().parameters).all():
+            self.diverged(self.step)
+
+    def diverged(self, bad: int) -> None:
+        """Raises Diverged with the State before the step that led to the bad one: the last that is finite."""
+        step = max(bad - 1, self.older.step)
+        while not np.isfinite((state := self.replay(step)).parameters).all() and step > self.older.step:
+            step -= 1
+        losses, rates = (np.concatenate(column) for column in zip(*self.since_older, strict=True))
+        loss, rate = losses[step - self.older.step], rates[step - self.older.step]
+        epoch, batch = divmod(step, self.plan.per_epoch)
+        where = f"epoch {epoch + 1} · batch {batch + 1}/{self.plan.per_epoch} · update {step + 1}"
+        if not np.isfinite(loss):
+            raise Diverged(
+                f"train: {where}: the loss before this first step is already {loss}. Look for huge numbers, NaN or "
+                "infinity in the data and the parameters.",
+                state,
+            )
+        raise Diverged(
+            f"train: {where} (step {step}) left the finite numbers: the loss before it was {loss:.6g}, the rate "
+            f"{rate:g}. Try a rate ten times smaller, and scale the inputs. This exception's .state is the last "
+            "finite one.",
+            state,
+        )
+
+    def replay(self, step: int) -> State:
+        """The State before ``step``, run again from the older kept one."""
+        run = _Run(replace(self.plan, watch=frozenset([step])), self.older)
+        if step > self.older.step:
+            next(progress for progress in run.epochs() if progress.step == step)
+        return run.state()
