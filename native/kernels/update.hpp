@@ -14,11 +14,10 @@ struct Parameters {
   INLINE Parameters operator+(long offset) const { return {value + offset, slot1 + offset, slot2 + offset}; }
 };
 
-// Moves one register of parameters. `l2` and `decay` are zero for biases.
+// Moves one register of parameters. L2 has been added to the gradient before; `decay` is zero for biases.
 template <class T, Optimizer KIND>
-INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T l2, T decay) {
+INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T decay) {
   Vec<T> w = load(at.value);
-  gradient += l2 * w;
   if (KIND == Optimizer::sgd) w -= rule.rate * gradient;
   if (KIND == Optimizer::momentum) {
     const Vec<T> move = rule.rate * gradient;
@@ -36,40 +35,63 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T l2, 
   store(at.value, w);
 }
 
-// Weights from INPUTS units (columns first..first+INPUTS of a) to NV registers of outputs.
-template <class T, Optimizer KIND, int NV, int INPUTS>
-void update_tile(const T* const* a, const T* const* delta, long first, long column, long batch, Parameters<T> at,
-                 const Rule<T>& rule) {
-  Vec<T> sum[INPUTS][NV] = {};
-  for (long b = 0; b < batch; ++b) {
-    const T* x = a[b] + first;
-    Vec<T> d[NV];
-    UNROLL for (int j = 0; j < NV; ++j) d[j] = load(delta[b] + column + j * LANES<T>);
-    UNROLL for (int q = 0; q < INPUTS; ++q)
-      UNROLL for (int j = 0; j < NV; ++j) sum[q][j] += x[q] * d[j];
+// The same for COUNT registers side by side, of weights.
+template <class T, Optimizer KIND, int COUNT>
+INLINE void apply_to_weights(Vec<T>* gradient, Parameters<T> at, const Rule<T>& rule) {
+  if (rule.l2 != T(0)) {
+    UNROLL for (int i = 0; i < COUNT; ++i) gradient[i] += rule.l2 * load(at.value + i * LANES<T>);
+    asm("" ::: "memory");  // or GCC would load all of W ahead of both loops, and spill it
   }
-  UNROLL for (int q = 0; q < INPUTS; ++q)
-    UNROLL for (int j = 0; j < NV; ++j)
-      apply<T, KIND>(sum[q][j], at + (q * NV + j) * LANES<T>, rule, rule.l2, rule.decay);
+  UNROLL for (int i = 0; i < COUNT; ++i) apply<T, KIND>(gradient[i], at + i * LANES<T>, rule, rule.decay);
+}
+
+// What an update reads, and which rows [begin, end) of a panel it moves; `at` is the panel's beginning.
+template <class T>
+struct PanelUpdate {
+  const T* const* a;      // (batch): what the layer takes in
+  const T* const* delta;  // (batch)
+  long column, batch;     // the panel's first output; rows of the batch
+  Parameters<T> at;
+  Rule<T> rule;
+};
+
+// Weights of a panel from INPUTS units at a time, `tiles` times, to NV registers of outputs.
+template <class T, Optimizer KIND, int NV, int INPUTS>
+void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
+  const Rule<T> rule = u.rule;  // a copy, which the stores below cannot be suspected of changing
+  for (const long end = first + tiles * INPUTS; first < end; first += INPUTS) {
+    Vec<T> sum[INPUTS * NV] = {};
+    for (long b = 0; b < u.batch; ++b) {
+      const T* x = u.a[b] + first;
+      const T* delta = u.delta[b] + u.column;
+      asm("" : "+r"(x));  // keeps GCC from computing, and spilling, the address of every x[q] ahead of the loop
+      Vec<T> d[NV];
+      UNROLL for (int j = 0; j < NV; ++j) d[j] = load(delta + j * LANES<T>);
+      UNROLL for (int q = 0; q < INPUTS; ++q)
+        UNROLL for (int j = 0; j < NV; ++j) sum[q * NV + j] += x[q] * d[j];
+    }
+    apply_to_weights<T, KIND, INPUTS * NV>(sum, u.at + first * NV * LANES<T>, rule);
+  }
 }
 
 template <class T>
-using UpdateTile = void (*)(const T* const*, const T* const*, long, long, long, Parameters<T>, const Rule<T>&);
+using UpdateTiles = void (*)(const PanelUpdate<T>&, long, long);
 
 template <class T, Optimizer KIND, int NV, int... Q>
-constexpr UpdateTile<T> update_tile_of(long inputs, Indices<Q...>) {
-  constexpr UpdateTile<T> tiles[] = {update_tile<T, KIND, NV, Q + 1>...};
-  return tiles[inputs - 1];
+constexpr UpdateTiles<T> update_tiles_of(long inputs, Indices<Q...>) {
+  constexpr UpdateTiles<T> sizes[] = {update_tiles<T, KIND, NV, Q + 1>...};
+  return sizes[inputs - 1];
 }
 
-// The rows [begin, end) of one panel; `at` is the panel's beginning.
+// Two sizes of tiles, one input apart, so that no thin tile is left over.
 template <class T, Optimizer KIND, int NV>
-INLINE void update_panel(const T* const* a, const T* const* delta, long column, long batch, Parameters<T> at,
-                         const Rule<T>& rule, long begin, long end) {
-  cut_evenly(begin, end, TILE_INPUTS, [&](long first, long inputs) __attribute__((always_inline)) {
-    const auto tile = update_tile_of<T, KIND, NV>(inputs, Indices<__integer_pack(TILE_INPUTS)...>{});
-    tile(a, delta, first, column, batch, at + first * NV * LANES<T>, rule);
-  });
+INLINE void update_panel(const PanelUpdate<T>& u, long begin, long end) {
+  const long count = end - begin, tiles = (count + TILE_INPUTS - 1) / TILE_INPUTS;
+  if (!tiles) return;
+  const long size = count / tiles, larger = count % tiles;
+  using Sizes = Indices<__integer_pack(TILE_INPUTS)...>;
+  if (larger) update_tiles_of<T, KIND, NV>(size + 1, Sizes{})(u, begin, larger);
+  update_tiles_of<T, KIND, NV>(size, Sizes{})(u, begin + larger * (size + 1), tiles - larger);
 }
 
 // One strip column: its weights lie along the inputs. `a` is read to fan_in and not beyond.
@@ -82,12 +104,12 @@ void update_strip(const T* const* a, const T* const* delta, long fan_in, long co
     Vec<T> sum[WIDE] = {};
     for (long b = 0; b < batch; ++b)
       UNROLL for (int j = 0; j < WIDE; ++j) sum[j] += delta[b][column] * load(a[b] + k + j * LANES<T>);
-    UNROLL for (int j = 0; j < WIDE; ++j) apply<T, KIND>(sum[j], at + k + j * LANES<T>, rule, rule.l2, rule.decay);
+    apply_to_weights<T, KIND, WIDE>(sum, at + k, rule);
   }
   for (; k < fan_in; k += LANES<T>) {
     Vec<T> sum = {};
     for (long b = 0; b < batch; ++b) sum += delta[b][column] * load_first(a[b] + k, fan_in - k);
-    apply<T, KIND>(sum, at + k, rule, rule.l2, rule.decay);
+    apply_to_weights<T, KIND, 1>(&sum, at + k, rule);
   }
 }
 
@@ -96,7 +118,7 @@ void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T
   for (long n = 0; n < fan_out; n += LANES<T>) {
     Vec<T> sum = {};
     for (long b = 0; b < batch; ++b) sum += load(delta[b] + n);
-    apply<T, KIND>(sum, at + n, rule, T(0), T(0));
+    apply<T, KIND>(sum, at + n, rule, T(0));
   }
 }
 
@@ -109,11 +131,12 @@ void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a,
   for (long panel = first_row / (rows ? rows : 1); panel < panels && panel * rows < last_row; ++panel) {
     const long begin = first_row > panel * rows ? first_row - panel * rows : 0;
     const long end = last_row < (panel + 1) * rows ? last_row - panel * rows : rows;
-    const Parameters<T> at = all + (layer.weights + panel * rows * width);
+    const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
+                              all + (layer.weights + panel * rows * width), plan.rule};
     if (panel < layer.doubles)
-      update_panel<T, KIND, 2>(a, layer.delta_rows, panel * width, plan.batch, at, plan.rule, begin, end);
+      update_panel<T, KIND, 2>(u, begin, end);
     else
-      update_panel<T, KIND, 1>(a, layer.delta_rows, panel * width, plan.batch, at, plan.rule, begin, end);
+      update_panel<T, KIND, 1>(u, begin, end);
   }
   for (long c = thread; c < layer.strips; c += threads)
     update_strip<T, KIND>(a, layer.delta_rows, rows, layer.fan_out - layer.strips + c, plan.batch,
