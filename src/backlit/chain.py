@@ -107,7 +107,8 @@ LOSSES = {
 
 def forward(net: Network, layers: Layers, x: Floats) -> tuple[list[Floats], list[Floats]]:
     """(z of every layer, a of every layer) for x (B, n_in)."""
-    zs, activations = [], [x]
+    zs: list[Floats] = []
+    activations = [x]
     for layer, name in zip(layers, net.activations, strict=True):
         zs.append(activations[-1] @ layer.W + layer.b)
         activations.append(softmax(zs[-1]) if name == "softmax" else ACTIVATIONS[name].f(zs[-1]))
@@ -270,8 +271,8 @@ def step(
         reduced = weighted_sum(net, [x, *activations[:-1]], deltas, s)
         reduced.flat[...] *= batch_factor(net, s)
     elif gradient == "finite_differences":
-        exact = [array.astype(np.float64) for array in (state.parameters, x, y, s)]
-        reduced = Layers(net.sizes, difference_gradient(net, *exact).astype(state.dtype))
+        p64, x64, y64, s64 = (array.astype(np.float64) for array in (state.parameters, x, y, s))
+        reduced = Layers(net.sizes, difference_gradient(net, p64, x64, y64, s64).astype(state.dtype))
     else:
         raise BadInput(f"step: gradient must be 'backpropagation' or 'finite_differences'; got {gradient!r}.")
     add_l2(opt, reduced, state.layers, float(s.sum()))

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import BadInput
+from backlit.errors import BadInput
+
 from .arrays import Array, blocks
 from .wording import listed
 
@@ -52,21 +53,15 @@ def codes(y: Array, classes: tuple[Label, ...]) -> Array:
     """(N,) places of the labels y in ``classes``, which is sorted; BadInput for a label that isn't there."""
     table = np.array(classes)
     if (y.dtype.kind == "U") != (table.dtype.kind == "U"):
-        raise BadInput(
-            f"y holds {y.dtype} labels and classes are {_some(classes)}: wanted both text or both numbers"
-        )
+        raise BadInput(f"y holds {y.dtype} labels and classes are {_some(classes)}: wanted both text or both numbers")
     if y.dtype.kind in "iu":
-        with suppress(
-            OverflowError
-        ):  # of one type where they fit: uint64 and int64 would be compared as floats
+        with suppress(OverflowError):  # of one type where they fit: uint64 and int64 would be compared as floats
             table = np.array(classes, dtype=y.dtype)
     found = np.searchsorted(table, np.asarray(y)).clip(max=len(table) - 1)
     other = table[found] != y
     if other.any():
         row = int(np.argmax(other))
-        raise BadInput(
-            f"y[{row}] is {y[row].item()!r}: wanted one of the {len(classes)} classes {_some(classes)}"
-        )
+        raise BadInput(f"y[{row}] is {y[row].item()!r}: wanted one of the {len(classes)} classes {_some(classes)}")
     return found
 
 
@@ -105,7 +100,7 @@ def _one_hot(y: Array, classes: tuple[Label, ...] | None, n_out: int, dtype: typ
 
 
 def _whole_numbers(y: Array, n_out: int) -> Array:
-    """Floats (N,) that are labels, as integers; others are refused: one number cannot fill several outputs."""
+    """Floats (N,) that are labels, as integers; others are refused, as one number fills one output."""
     with np.errstate(invalid="ignore"):
         whole: Array = np.asarray(y).astype(np.int64)
     other = whole != y

@@ -1,0 +1,5 @@
+"""``python -m backlit`` is the command ``backlit``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""The command line: argv -> library calls -> text and an exit code. One file per command, loaded when it is called.
+
+Exit codes: 0 done; 1 our error, one line on standard error, never a traceback; 2 misuse; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from ..errors import BadInput, Diverged, EngineUnavailable
+
+# command -> what the list of commands says of it; the file of that name is imported only when it is called.
+COMMANDS = {
+    "train": "Train a network on a data set and test it.",
+    "evaluate": "Loss and score of a saved model on a data set.",
+    "predict": "Outputs of a saved model for the rows of a file.",
+    "step": "One step of training, written out as tables.",
+    "info": "What is in a saved model, or what this installation can do.",
+    "data": "The data sets that can be loaded by name.",
+}
+
+
+class _Commands(click.Group):
+    """The commands of the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{name}", __name__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        click.echo(f"backlit {__version__}")
+        ctx.exit()
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: backlit train digits",
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Say which.")
+def backlit() -> None:
+    """Back-propagation, lit up: train dense networks, open any step, check any gradient."""
+
+
+def main() -> NoReturn:
+    """Runs the command of sys.argv and ends the process with its exit code."""
+    try:
+        code = backlit(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (BadInput, EngineUnavailable, Diverged) as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        _fail("there is not enough memory for this. Give fewer rows, or a memory-mapped .npy file.")
+    except Exception as error:
+        if os.environ.get("BACKLIT_TRACEBACK"):
+            raise
+        _fail(
+            f"an error inside backlit, which shouldn't be: {type(error).__name__}: {error}. Run it with "
+            "BACKLIT_TRACEBACK=1 and report what it prints."
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"backlit: {' '.join(message.split())}", err=True)
+    sys.exit(1)

@@ -1,0 +1,71 @@
+"""What several commands share: their options, and how results are printed. No command and no arithmetic here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..data import Dataset, Preparation
+from ..errors import BadInput
+from ..model_file import load_preparation
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+data_argument: Decorator = click.argument("data", metavar="DATA")
+model_argument: Decorator = click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
+target_option: Decorator = click.option("--target", metavar="COLUMN", help="The column to predict, for tables.")
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+seed_option: Decorator = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn at random."
+)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One line of JSON on standard output."""
+    click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on standard output; every cell is shown as plain text."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    for column in columns:
+        table.add_column(Text(column))
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Names and values, one per line, aligned."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def score_name(data: Dataset) -> str:
+    """What ``evaluate`` calls the score of such data: accuracy for classes, R² for numbers."""
+    return "R²" if data.classes is None else "accuracy"
+
+
+def score_text(name: str, score: float) -> str:
+    """A score as people write it: ``accuracy 97.5 %``, ``R² 0.482``."""
+    return f"accuracy {100 * score:.1f} %" if name == "accuracy" else f"{name} {score:.3f}"
+
+
+def preparation_of(model: Path) -> Preparation:
+    """The preparation that a model was saved with."""
+    record = load_preparation(model)
+    if record is None:
+        raise BadInput(
+            f"{model} was saved without a preparation, so raw files can't be turned into its inputs. "
+            "Use bl.load and bl.predict, or save with preparation=...to_record()."
+        )
+    return Preparation.from_record(record)

@@ -1,0 +1,40 @@
+"""``backlit evaluate``: loss and score of a saved model on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..data import load_dataset
+from ..evaluation import evaluate
+from ..model_file import load
+from .common import (
+    data_argument,
+    json_option,
+    model_argument,
+    preparation_of,
+    print_json,
+    score_name,
+    score_text,
+    target_option,
+)
+
+
+@click.command("evaluate")
+@model_argument
+@data_argument
+@target_option
+@json_option
+def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
+    """Loss and score of the saved MODEL on DATA: on its test part if it has one, otherwise on all its rows."""
+    net, _, state = load(model)
+    preparation = preparation_of(model)
+    raw = load_dataset(data, target or preparation.target if Path(data).is_file() else target)
+    dataset = preparation.apply_to(raw.test or raw)
+    loss, score = evaluate(net, state, dataset)
+    name = score_name(dataset)
+    if as_json:
+        print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score})
+    else:
+        click.echo(f"{len(dataset)} rows · loss {loss:.4f} · {score_text(name, score)}")

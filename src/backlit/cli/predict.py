@@ -1,0 +1,65 @@
+"""``backlit predict``: outputs of a saved model for the rows of a raw file, as CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from ..data import load_inputs
+from ..errors import BadInput
+from ..evaluation import predict
+from ..model_file import load
+from ..network import Network
+from ..state import Floats
+from .common import data_argument, json_option, model_argument, preparation_of, print_json
+
+
+@click.command("predict")
+@model_argument
+@data_argument
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A CSV file, instead of the screen.")
+@json_option
+def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
+    """Outputs of the saved MODEL for the rows of DATA, a raw file as it was trained on; the target may be absent.
+
+    For classes: the most probable one and the probability of each. For numbers: the numbers.
+    """
+    net, _, state = load(model)
+    preparation = preparation_of(model)
+    outputs = preparation.restore(predict(net, state, preparation.apply(load_inputs(data, preparation))))
+    header, rows = table(net, preparation.classes, preparation.target, outputs)
+    if as_json:
+        print_json({"columns": header, "rows": rows})
+    elif output is None:
+        write(sys.stdout, header, rows)
+    else:
+        try:
+            with open(output, "w", newline="", encoding="utf-8") as file:
+                write(file, header, rows)
+        except OSError as error:
+            raise BadInput(f"--output {output}: can't be written: {error.strerror}.") from None
+        click.echo(f"{len(rows)} rows written to {output}", err=True)
+
+
+def table(
+    net: Network, classes: tuple[object, ...] | None, target: str | None, outputs: Floats
+) -> tuple[list[str], list[list[object]]]:
+    """Header and rows: class and probabilities where there are classes, else the numbers."""
+    target = target or "prediction"
+    if classes is not None and len(classes) == outputs.shape[1]:
+        best = outputs.argmax(axis=1)
+        header = [target, *(f"probability {name}" for name in classes)]
+        return header, [[classes[k], *map(float, row)] for k, row in zip(best, outputs, strict=True)]
+    header = [target] if outputs.shape[1] == 1 else [f"{target} {k + 1}" for k in range(outputs.shape[1])]
+    return header, [[float(value) for value in row] for row in outputs]
+
+
+def write(file: TextIO, header: list[str], rows: list[list[object]]) -> None:
+    """CSV with a header; six significant digits."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)

@@ -1,0 +1,199 @@
+"""``backlit train``: from a data set to a tested network, with a choice for everything that isn't said."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..data import Dataset, Preparation, load_dataset
+from ..errors import BadInput
+from ..evaluation import evaluate
+from ..model_file import save
+from ..network import HIDDEN, Network
+from ..observers import EarlyStopping, fit
+from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
+from ..state import initial_state
+from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+
+TEST_SHARE = 0.2  # held out where the data has no test part of its own
+UPDATES = 1000  # about what a small table needs; epochs follow from it
+RATES = {"sgd": 0.1, "adam": 0.01, "adamw": 0.01}
+SCHEDULES = ("one-cycle", "cosine", "constant")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The prepared rows to train on, to validate with and to test on."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset
+    preparation: Preparation
+
+
+class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Hidden sizes as people type them: 30, or 64,32, or 0 for none."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            sizes = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            sizes = (-1,)
+        if any(size < 1 for size in sizes) and sizes != (0,):
+            self.fail(f"sizes such as 30, or 64,32, or 0 for no hidden layer are wanted; got {value!r}.", param, ctx)
+        return () if sizes == (0,) else sizes
+
+
+@click.command("train")
+@data_argument
+@target_option
+@click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
+@click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
+@click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
+@click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
+@click.option("--momentum", type=float, default=0.0, show_default=True, help="For sgd.")
+@click.option("--weight-decay", type=float, default=0.1, show_default=True, help="For adamw.")
+@seed_option
+@click.option("--engine", default="auto", show_default=True, help="See: backlit info.")
+@click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
+@click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
+@click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+def command(
+    data: str,
+    target: str | None,
+    hidden: tuple[int, ...],
+    activation: str,
+    epochs: int | None,
+    batch_size: int,
+    optimizer: str,
+    rate: float | None,
+    schedule: str,
+    momentum: float,
+    weight_decay: float,
+    seed: int,
+    engine: str,
+    validation: float | None,
+    early_stopping: int | None,
+    save_to: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Train a network on DATA and test it on rows that it hasn't seen.
+
+    DATA is a name (see: backlit data), a CSV file with a header, .npz, .npy, IDX files, or a folder of them.
+    """
+    if save_to is not None:
+        check_writable(save_to)
+    raw = load_dataset(data, target)
+    if raw.note:
+        click.echo(raw.note, err=True)
+    parts = divided(raw, validation or (0.1 if early_stopping else None), seed)
+    del raw  # a large data set isn't kept beside its prepared copy
+    net = network_for(parts.train, hidden, activation)
+    per_epoch = -(-len(parts.train) // batch_size)
+    epochs = epochs or max(5, round(UPDATES / per_epoch))
+    rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
+    opt = optimizer_for(optimizer, rates, momentum, weight_decay)
+    if not (quiet or as_json):
+        click.echo(
+            f"{describe(net)}: {net.n_parameters:,} parameters · {len(parts.train):,} rows to train on, "
+            f"{len(parts.test):,} to test on · {per_epoch} updates an epoch",
+            err=True,
+        )
+    state, history = fit(
+        net,
+        opt,
+        parts.train,
+        batch_size=batch_size,
+        epochs=epochs,
+        seed=seed,
+        state=initial_state(net, opt, seed=seed),
+        engine=engine,
+        validation=parts.validation,
+        early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
+        progress=not (quiet or as_json),
+    )
+    if save_to is not None:
+        save(save_to, net, opt, state, preparation=parts.preparation.to_record())
+    loss, score = evaluate(net, state, parts.test)
+    name = score_name(parts.train)
+    if as_json:
+        curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}
+        curves |= {"validation_loss": history.validation_loss, "validation_score": history.validation_score}
+        print_json({"test_loss": loss, "score": name, "test_score": score, "updates": state.step, "history": curves})
+    else:
+        if save_to is not None:
+            click.echo(f"saved to {save_to}")
+        click.echo(f"test {score_text(name, score)}")
+    return 130 if history.interrupted else 0
+
+
+def check_writable(path: Path) -> None:
+    """BadInput before an hour of training, rather than after it, where the model couldn't be saved."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise BadInput(f"--save {path}: a file in an existing folder that can be written to is wanted.")
+
+
+def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
+    """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
+    own_test = raw.test is not None
+    train, test = (raw, None) if own_test else raw.split(1 - TEST_SHARE, seed)
+    held: Dataset | None = None
+    if validation is not None:
+        if not 0 < validation < 1:
+            raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
+        train, held = train.split(1 - validation, seed)
+    # Pixels of IDX files are in [0, 1] already; every other number may have any unit.
+    preparation = Preparation.learn(train, scale=not own_test, scale_target=train.classes is None)
+    apply = preparation.apply_to
+    test = raw.test if test is None else test
+    assert test is not None
+    return Parts(apply(train), None if held is None else apply(held), apply(test), preparation)
+
+
+def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Network:
+    """Classes: softmax and cross-entropy. Numbers: linear outputs and squared error."""
+    n_in = data.x.shape[1]
+    if data.classes is not None:
+        if len(data.classes) < 2:
+            raise BadInput(f"the data has one class only, {data.classes[0]!r}: at least two are wanted.")
+        return Network([n_in, *hidden, len(data.classes)], activation, "softmax", "cross_entropy")
+    return Network([n_in, *hidden, 1 if data.y.ndim == 1 else data.y.shape[1]], activation, "linear", "quadratic")
+
+
+def schedule_for(name: str, rate: float, steps: int) -> Rate:
+    """The learning rate over all the updates of the run."""
+    if not rate > 0:
+        raise BadInput(f"--rate: a number above 0 is wanted; got {rate:g}.")
+    rates: dict[str, Rate] = {"one-cycle": OneCycle(rate, steps), "cosine": Cosine(rate, steps), "constant": rate}
+    return rates[name]
+
+
+def optimizer_for(name: str, rate: Rate, momentum: float, weight_decay: float) -> Optimizer:
+    """The optimizer of that name; a momentum is for sgd only."""
+    if momentum and name != "sgd":
+        raise BadInput(f"--momentum is for --optimizer sgd; {name} has its own moments. Leave it out.")
+    if name == "sgd":
+        return SGD(rate, momentum=momentum)
+    return Adam(rate) if name == "adam" else AdamW(rate, weight_decay=weight_decay)
+
+
+def describe(net: Network) -> str:
+    """``784-30-10 relu softmax, cross_entropy``."""
+    sizes = "-".join(map(str, net.sizes))
+    hidden = " ".join(dict.fromkeys(net.hidden))
+    return f"{sizes} {hidden} {net.output}, {net.loss}".replace("  ", " ")
