@@ -6,6 +6,7 @@ that is in native/, held to chain.py by the tests.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,13 +23,15 @@ from ..state import Floats, State
 from .reference import checked_rows
 
 try:
-    from . import _core
+    from . import _core as _compiled
 except ImportError as error:
-    _core = None
+    _core: Any = None
     _REASON = (
         f"the compiled core is not there ({error}). Install a C++ compiler, such as Debian's package g++, and then "
         "backlit again: pip install --force-reinstall --no-binary backlit backlit, or pip install . in a clone"
     )
+else:
+    _core, _REASON = _compiled, "ready"
 
 # Numbers of another dtype or layout than the core's are converted: all at once up to this size, otherwise batch by
 # batch in pieces of at most this size.
@@ -38,7 +41,7 @@ CONVERT_PIECE_BYTES = 8 << 20
 
 def availability() -> str:
     """ "ready", or what is missing and how to get it."""
-    return "ready" if _core else _REASON
+    return _REASON
 
 
 def instruction_sets() -> tuple[str, tuple[str, ...]]:
@@ -154,7 +157,7 @@ def _threads(threads: int | None) -> int:
     value: Any = os.environ.get("BACKLIT_NUM_THREADS") or 0 if threads is None else threads
     where = "BACKLIT_NUM_THREADS" if threads is None else "threads"
     try:
-        number = int(value)
+        number = operator.index(int(value) if isinstance(value, str) else value)
     except (TypeError, ValueError):
         number = -1
     if not (0 <= number <= 4096) or (threads is not None and number == 0):
