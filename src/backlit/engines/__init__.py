@@ -19,8 +19,8 @@ from ..optimizers import Optimizer
 from ..state import State, check_state
 
 # In the order in which "auto" prefers them; finite_differences is for looking at, and never chosen.
-ENGINES = ("reference", "finite_differences")
-AUTO = ("reference",)
+ENGINES = ("native", "reference", "finite_differences")
+AUTO = ("native", "reference")
 
 
 class Engine(Protocol):
