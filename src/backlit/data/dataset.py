@@ -110,6 +110,11 @@ class Dataset:
             self._test = self._test()
         return self._test
 
+    @property
+    def test_source(self) -> Dataset | Callable[[], Dataset | None] | None:
+        """The test part if it has been read, or the function that reads it: it doesn't hold on to this data."""
+        return self._test
+
     def __len__(self) -> int:
         return len(self._x)
 
