@@ -1,5 +1,6 @@
 """Draws docs/images/train.svg: what ``backlit train digits`` prints, run for real. Needs rich only."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ def main() -> None:
     found = subprocess.run(
         [sys.executable, "-m", "backlit", *COMMAND], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    console = Console(record=True, width=108, quiet=True)
+    console = Console(record=True, width=108, file=io.StringIO())
     console.print(Text(f"$ backlit {' '.join(COMMAND)}", style="bold"))
     console.print(Text(found.stdout.rstrip()))
     TARGET.write_text(console.export_svg(title="backlit"))

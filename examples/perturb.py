@@ -35,6 +35,6 @@ if __name__ == "__main__":
     ]
     inputs, outputs = np.array([[1.0, 1.0]]), np.array([[0.0]])
     print(f"loss before: {loss(inputs, outputs, weights):.6f}")
-    for update in range(100):
+    for _ in range(100):
         weights = update_weights(inputs, outputs, weights, lr=0.01)
     print(f"loss after 100 updates: {loss(inputs, outputs, weights):.6f}")
