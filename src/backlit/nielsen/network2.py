@@ -178,7 +178,7 @@ class Network:
         if self._has_own("backprop"):
             pairs = shaper.pairs("mini_batch", pairs, self.sizes[0], self.sizes[-1])
         nabla_b, nabla_w = plain.summed([self.backprop(x, y) for x, y in pairs])
-        keep, rate = 1 - eta * lmbda / n, eta / len(pairs)
+        keep, rate = 1 - eta * (lmbda / n), eta / len(pairs)
         self.weights = [keep * w - rate * nw for w, nw in zip(self.weights, nabla_w, strict=True)]
         self.biases = [b - rate * nb for b, nb in zip(self.biases, nabla_b, strict=True)]
 
