@@ -222,6 +222,24 @@ class TestSGDFollowsTheFormulas:
         net.SGD(training, 3, 10, 3.0)
         assert np.array_equal(parameters(net), formulas.parameters())
 
+    def test_ctrl_c_leaves_what_was_learnt_until_then(self, monkeypatch):
+        def interrupted(*arguments, **options):
+            yield next(bl.train(*arguments, **options))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("backlit.nielsen.epochs.train", interrupted)
+        training, _ = columns(50)
+        seeded()
+        net = network.Network(self.sizes)
+        formulas = Formulas(self.sizes)
+        formulas.w, formulas.b = list(net.weights), list(net.biases)
+        state = random.getstate()
+        with pytest.raises(KeyboardInterrupt):
+            net.SGD(training, 3, 50, 1.0)
+        random.setstate(state)
+        formulas.epoch(list(training), 50, 1.0)  # the one update of the first stretch
+        close(net, formulas)
+
     def test_the_plain_methods_are_the_same_computation(self):
         """update_mini_batch called by hand, as the loop would."""
         training, _ = columns(30)

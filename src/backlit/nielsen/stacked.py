@@ -87,7 +87,7 @@ class Kept:
 def fingerprints(columns: Sequence[Array], rows: Array) -> Array:
     """One number for each column (n, 1). They are written to ``rows`` (N, n) on the way, or one VERIFIED after the
     other to the same (VERIFIED, n)."""
-    weights = np.sqrt(np.arange(2, rows.shape[1] + 2)) % 1 + 0.5  # unlike each other, and reproducible without chance
+    weights = np.arange(1, rows.shape[1] + 1) * 0.6180339887498949 % 1 + 0.5  # no two alike, by the golden ratio
     result = np.empty(len(columns))
     for start in range(0, len(columns), VERIFIED):
         block = columns[start : start + VERIFIED]
