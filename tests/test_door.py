@@ -17,7 +17,8 @@ SIGNATURES = {
     "Dataset": "(x, y, sample_weight=None, ",
     "load_dataset": "(name_or_path, target=None)",
     "step": "(net, opt, state, x, y, *, sample_weight=None, gradient='backpropagation', ",
-    "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', watch=())",
+    "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
+    "watch=())",
     "fit": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
     "validation=None, early_stopping=None, observers=(), progress=True)",
     "predict": "(net, state, x)",
@@ -31,7 +32,8 @@ SIGNATURES = {
 
 
 def plain(function) -> str:
-    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in inspect.signature(function).parameters.values()]
+    given = inspect.signature(function).parameters.values()
+    parameters = [p.replace(annotation=inspect.Parameter.empty) for p in given]
     return str(inspect.Signature(parameters))
 
 

@@ -35,7 +35,7 @@ class Network:
     """A dense feed-forward network with its loss: frozen, hashable, checked when made.
 
     sizes:      units of every layer, inputs first, outputs last: ``[784, 30, 10]``.
-    hidden:     activation of the hidden layers: one name for all, or one per hidden layer; ignored where there are none.
+    hidden:     activation of the hidden layers: one name for all, or one for each; ignored where there are none.
     output:     activation of the last layer.
     loss:       loss of one example; the formulas stand in chain.py.
     reduction:  over the batch, with sample weights s: "mean" is Σ sᵢLᵢ / Σ sᵢ, "sum" is Σ sᵢLᵢ.
