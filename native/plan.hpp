@@ -29,8 +29,7 @@ struct Rule {
   bool nesterov;
   T rate, momentum;
   T keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
-  T first_scale, second_scale;   // rate / (1 - beta1^t), 1 / (1 - beta2^t)
-  T epsilon;
+  T scale, epsilon;              // of the moments as they are: the corrections for t are in these two
   T l2, decay;  // both of weights only: added to the gradient · W, taken from W · W
 };
 
