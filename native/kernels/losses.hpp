@@ -36,7 +36,7 @@ INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
   }
 }
 
-// The way back; padding columns of the rows become zero.
+// The way back; padding columns of the rows become zero, so that padded weights stay what they are.
 template <class T>
 INLINE void turn_back(const T* turned, long rows, long outputs, T* to, long stride) {
   if (outputs <= FEW_OUTPUTS<T>) {

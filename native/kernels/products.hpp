@@ -85,7 +85,7 @@ void strip_columns(const T* const* a, const T* w, long w_stride, long depth, con
       const Vec<T> x = load_first(a[r] + whole, depth - whole);
       UNROLL for (int c = 0; c < COLUMNS; ++c) sum[c] += x * load_first(w + c * w_stride + whole, depth - whole);
     }
-    Vec<T> z = {};  // the rest of this register of outputs is padding, and stays zero
+    Vec<T> z = {};
     UNROLL for (int c = 0; c < COLUMNS; ++c) z[c] = sum_lanes<T>(sum[c]) + bias[c];
     store(out + r * stride, z);
   }
