@@ -15,6 +15,7 @@ import struct
 import warnings
 import weakref
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -833,3 +834,18 @@ class TestMNIST:
         assert net.evaluate(test) == sum(int(np.argmax(net.feedforward(x)) == y) for x, y in test[:200]) + net.evaluate(
             test[200:]
         )
+
+
+def test_the_programs_of_the_page_run(monkeypatch, tmp_path):
+    """The Python of docs/book.md in its order, as one session, on a tenth of a percent of the images."""
+    training, digits = columns(50, 784, 10)
+    monkeypatch.setattr(mnist_loader, "load_data_wrapper", lambda: (training, digits, digits))
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parent.parent / "docs" / "book.md").read_text("utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(programs) == 4
+    session: dict[str, object] = {}
+    for program in programs:
+        exec(compile(program, "docs/book.md", "exec"), session)
+    assert (tmp_path / "digits.json").exists()
+    assert len(session["evaluation_accuracy"]) == 30
