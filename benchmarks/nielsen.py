@@ -31,8 +31,16 @@ def columns(rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(column, target.reshape(10, 1)) for column, target in zip(x, y, strict=True)]
 
 
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def sigmoid_prime(z: np.ndarray) -> np.ndarray:
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
 class OneByOne:
-    """z = w·a + b, a = 1/(1 + e⁻ᶻ), C = ½‖a − y‖²: a gradient for each example, added up, and one update."""
+    """z = w·a + b, a = σ(z), C = ½‖a − y‖²: a gradient for each example, added up, and one update."""
 
     def __init__(self) -> None:
         self.b = [np.random.randn(o, 1) for o in SIZES[1:]]
@@ -42,12 +50,11 @@ class OneByOne:
         zs, outputs = [], [x]
         for w, b in zip(self.w, self.b, strict=True):
             zs.append(np.dot(w, outputs[-1]) + b)
-            outputs.append(1.0 / (1.0 + np.exp(-zs[-1])))
-        delta = (outputs[-1] - y) * outputs[-1] * (1 - outputs[-1])
+            outputs.append(sigmoid(zs[-1]))
+        delta = (outputs[-1] - y) * sigmoid_prime(zs[-1])
         gradient_b, gradient_w = [delta], [np.dot(delta, outputs[-2].T)]
         for layer in range(len(zs) - 2, -1, -1):
-            a = outputs[layer + 1]
-            delta = np.dot(self.w[layer + 1].T, delta) * a * (1 - a)
+            delta = np.dot(self.w[layer + 1].T, delta) * sigmoid_prime(zs[layer])
             gradient_b.insert(0, delta)
             gradient_w.insert(0, np.dot(delta, outputs[layer].T))
         return gradient_b, gradient_w

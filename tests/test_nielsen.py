@@ -223,6 +223,26 @@ class TestSGDFollowsTheFormulas:
         net.SGD(training, 3, 10, 3.0)
         assert np.array_equal(parameters(net), formulas.parameters())
 
+    def test_a_list_that_is_changed_between_the_epochs(self):
+        """By a subclass's evaluate: the next epoch trains on what stands there then."""
+        training, test = columns(40)
+        extra, theirs = columns(12, seed=9)[0], list(training)
+
+        class Growing(network.Network):
+            def evaluate(self, test_data):
+                training.extend(extra)
+                return super().evaluate(test_data)
+
+        seeded()
+        formulas = Formulas(self.sizes)
+        for _ in range(3):
+            formulas.epoch(theirs, 10, 1.0)
+            theirs.extend(extra)
+        seeded()
+        net = Growing(self.sizes)
+        net.SGD(training, 3, 10, 1.0, test_data=test)
+        close(net, formulas)
+
     def test_ctrl_c_leaves_what_was_learnt_until_then(self, monkeypatch):
         def interrupted(*arguments, **options):
             yield next(bl.train(*arguments, **options))

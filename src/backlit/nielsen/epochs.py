@@ -6,8 +6,10 @@ Here is decided which of the two; the engines' loop itself is training.train.
 
 from __future__ import annotations
 
+import operator
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,6 +76,8 @@ class Epochs:
     columns: bool
     update: Callable[[Sequence[Any]], None]
     stacked: Stacked | None = None
+    laid: list[Any] = field(default_factory=list)  # the training data as it was last seen
+    laid_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # and its rows
 
     def __post_init__(self) -> None:
         """Refuses what doesn't fit before anything is shuffled, so that a message counts as the reader does."""
@@ -94,15 +98,35 @@ class Epochs:
 
     def rows(self) -> tuple[Stacked, Rows]:
         """The training data as matrices, and the rows there in its order now."""
+        untouched = len(self.training) == len(self.laid) and all(map(operator.is_, self.training, self.laid))
+        if self.stacked and untouched:
+            return self.stacked, self.laid_rows
         rows = self.stacked.rows(self.training) if self.stacked else None
         if self.stacked is None or rows is None:
             kept: Kept = vars(self.network).setdefault("_kept", Kept())
             self.stacked = kept.of(self.training, self.network.sizes[0], self.network.sizes[-1], self.shaper)
             return self.rows()
+        self.laid, self.laid_rows = list(self.training), rows
         return self.stacked, rows
 
+    def shuffle(self) -> None:
+        """Does to the reader's list what ``random.shuffle`` does, with the same random numbers.
+
+        Where the list is stacked, its row numbers are shuffled and the list is laid out by them: cheaper than to
+        look for the row of every pair afterwards.
+        """
+        if self.stacked is None:
+            random.shuffle(self.training)
+            return
+        stacked, rows = self.rows()
+        order = rows.tolist()
+        random.shuffle(order)
+        self.laid, self.laid_rows = [stacked.pairs[row] for row in order], np.array(order)
+        self.training[:] = self.laid
+
     def run(self, epoch: int) -> None:
-        """Epoch number ``epoch``, from 0, over the training data in its order now."""
+        """Epoch number ``epoch``, from 0: shuffles the training data and goes through it."""
+        self.shuffle()
         if self.net and self.opt and (state := self.state(self.net)):
             self.on_engine(self.net, self.opt, state, epoch)
             return

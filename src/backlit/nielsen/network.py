@@ -9,7 +9,6 @@ Printing, and the drawing of random numbers from the generators that the book us
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -79,7 +78,6 @@ class Network:
             lambda mini_batch: self.update_mini_batch(mini_batch, eta),
         )
         for epoch in range(count):
-            random.shuffle(training)
             loop.run(epoch)
             if test is None:
                 print(f"Epoch {epoch} complete")

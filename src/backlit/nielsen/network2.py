@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -153,7 +152,6 @@ class Network:
         )
         history: tuple[list[float], list[int], list[float], list[int]] = [], [], [], []
         for epoch in range(shaper.whole("epochs", epochs, 0)):
-            random.shuffle(training)
             loop.run(epoch)
             print(f"Epoch {epoch} training complete")
             if monitor_training_cost:

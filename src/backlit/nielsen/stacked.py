@@ -28,7 +28,7 @@ class Stacked:
 
     def __init__(self, given: Sequence[Any], shaped: Sequence[Pair]) -> None:
         known = dict(zip(map(id, given), zip(given, shaped, strict=True), strict=True))  # a pair may stand there twice
-        self._given = [pair for pair, _ in known.values()]
+        self.pairs = [pair for pair, _ in known.values()]
         self._as_given = shaped is given
         ids = np.fromiter(known, np.int64, len(known))
         self._row = np.argsort(ids)
@@ -51,7 +51,7 @@ class Stacked:
             return False
         try:
             now = (
-                fingerprints([pair[i] for pair in self._given], np.empty((VERIFIED, n)))
+                fingerprints([pair[i] for pair in self.pairs], np.empty((VERIFIED, n)))
                 for i, n in enumerate((n_in, n_out))
             )
             return all(map(np.array_equal, self._prints, now))
