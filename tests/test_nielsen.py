@@ -512,7 +512,7 @@ class TestShapes:
         if not own:
             assert len(caught) == 1
         assert caught[0].filename == __file__
-        assert re.search(r"\(6,\).*\(6, 1\).*\(m, 6\)", str(caught[0].message))
+        assert re.search(r"\(6,\).*\(6, 1\).*\(m, m\)", str(caught[0].message))
         random.setstate(state)
         twin.SGD(training, 3, 7, 1.0)
         np.testing.assert_allclose(parameters(net), parameters(twin), atol=1e-14)
@@ -599,7 +599,7 @@ class TestShapes:
             (lambda: net.SGD(training, 1, 2, 1.0, test_data=training), "digit itself"),
             (lambda: net2.SGD(training, 1, 2, 1.0, monitor_evaluation_cost=True), "evaluation_data"),
             (lambda: net2.accuracy(training), "convert"),
-            (lambda: net2.accuracy(test, convert=True), "(3, 1)"),
+            (lambda: net2.accuracy(test, convert=True), "convert"),
             (lambda: net2.total_cost(test, 0.0), "(3, 1)"),
             (lambda: net2.total_cost(training, 0.0, convert=True), "convert"),
             (lambda: net2.total_cost([(x, 3)], 0.0, convert=True), "0 to 2"),
@@ -762,6 +762,8 @@ class TestCosts:
         with pytest.raises(bl.Diverged, match="epoch "):
             net.SGD(training, 1000, 10, 30.0, lmbda=10.0)
         assert np.isfinite(parameters(net)).all()
+        with pytest.raises(bl.Diverged, match="epoch "):
+            network2.Network([784, 10]).SGD(columns(20, 784, 10)[0], 1000, 10, 30.0, lmbda=100.0)
 
 
 class TestFiles:

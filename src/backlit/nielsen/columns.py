@@ -46,8 +46,8 @@ class Shaper:
                 f"{self.where}: {name} must be a column of shape ({n}, 1); got {array.shape}.{_hint(array, n)}"
             )
         self.warn(
-            f"{name} has shape {array.shape} and is taken as the column ({n}, 1). NumPy would add a column (m, 1) to "
-            f"it without complaint and make a matrix (m, {n}) of the two. Give np.reshape({name.split()[0]}, ({n}, 1))."
+            f"{name} has shape {array.shape} and is taken as the column ({n}, 1). Beside a column (m, 1), NumPy would "
+            f"stretch a flat (m,) to a matrix (m, m) without complaint. Give np.reshape({name.split()[0]}, ({n}, 1))."
         )
         return array.reshape(n, 1)
 
@@ -195,7 +195,10 @@ def _are_columns(arrays: Sequence[Array], n: int) -> bool:
 
 def _hint(array: Array, n: int) -> str:
     if array.size == 1 and n > 1:
-        return " A digit d becomes one with vectorized_result(d) (network2, mnist_loader)."
+        return (
+            " A digit d becomes one with vectorized_result(d); in network2 the argument convert says which of the two "
+            "the data holds."
+        )
     if array.size == n:
         return f" If its rows follow one another, give np.reshape(..., ({n}, 1))."
     return ""

@@ -153,8 +153,9 @@ class Epochs:
         )
         newest: Progress | None = None
         try:
-            for progress in run:
-                newest = progress
+            with np.errstate(over="ignore", invalid="ignore"):  # Diverged says it
+                for progress in run:
+                    newest = progress
         except Diverged as error:
             newest, state = None, error.state
             raise
