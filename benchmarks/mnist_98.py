@@ -72,14 +72,24 @@ def backlit_recipe(folder: Path):
     data = bl.load_dataset(folder)
     steps = RECIPE["epochs"] * math.ceil(len(data) / RECIPE["batch"])
     net = bl.Network([784, RECIPE["hidden"], 10], hidden=RECIPE["activation"], output="softmax", loss="cross_entropy")
-    opt = bl.Adam(bl.OneCycle(RECIPE["peak"], steps=steps, rise=RECIPE["rise"]), beta2=RECIPE["beta2"])
+    cycle = bl.OneCycle(RECIPE["peak"], steps=steps, rise=RECIPE["rise"])
+    opt = bl.Adam(cycle, beta1=RECIPE["beta1"], beta2=RECIPE["beta2"])
     start = time.perf_counter()
     state, _ = bl.fit(net, opt, data, batch_size=RECIPE["batch"], epochs=RECIPE["epochs"], progress=False)
     print(json.dumps({"training_seconds": time.perf_counter() - start}), flush=True)
     return lambda x: bl.predict(net, state, x)
 
 
-RECIPE = {"hidden": 64, "activation": "relu", "batch": 32, "epochs": 4, "peak": 6e-3, "rise": 0.3, "beta2": 0.99}
+RECIPE = {
+    "hidden": 96,
+    "activation": "gelu",
+    "batch": 64,
+    "epochs": 4,
+    "peak": 8e-3,
+    "rise": 0.25,
+    "beta1": 0.8,
+    "beta2": 0.99,
+}
 
 
 def scikit_learn(folder: Path):
