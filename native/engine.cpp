@@ -142,8 +142,7 @@ template <class T>
 long Engine<T>::threads_for(long batch) const {
   if (threads_ > 0) return threads_;
   const double work = double(network_.parameter_count()) * batch;
-  const long cores = std::max(1u, std::thread::hardware_concurrency());
-  return std::clamp(long(work / WORTH_A_THREAD), 1L, cores);
+  return std::clamp(long(work / WORTH_A_THREAD), 1L, usable_cores());
 }
 
 template <class T>

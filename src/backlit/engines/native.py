@@ -74,9 +74,7 @@ def forward(net: Network, state: State, x: ArrayLike) -> Floats:
 class Engine:
     """See engines.Engine. ``threads``: None takes BACKLIT_NUM_THREADS, or as many as pay for a step's size."""
 
-    def __init__(
-        self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None
-    ) -> None:
+    def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None) -> None:
         self._opt, self._start, self._dtype = opt, state, state.dtype
         self._x = _for_core(data.x, self._dtype)
         self._n_rows = len(data.x)
