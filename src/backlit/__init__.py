@@ -35,6 +35,8 @@ _ROOMS = {
     "Progress": "training",
     "predict": "evaluation",
     "evaluate": "evaluation",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
