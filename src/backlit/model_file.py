@@ -154,7 +154,7 @@ def _network_of(path: object, header: dict[str, Any]) -> Network:
     try:
         return Network(**record)  # type: ignore[arg-type]
     except (TypeError, BadInput) as error:
-        raise BadInput(f"load: {path}: the network in it doesn't hold: {error:.200}") from None
+        raise BadInput(f"load: {path}: the network in it doesn't hold: {error!s:.200}") from None
 
 
 def _optimizer_of(path: object, header: dict[str, Any]) -> Optimizer:

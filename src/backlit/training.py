@@ -187,7 +187,7 @@ class _Run:
         first, done = divmod(self.step, per_epoch)
         for epoch in range(first, plan.epochs):
             rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
-            for block in cut(rows, plan.batch_size, done, per_epoch):
+            for block in cut(rows, plan.batch_size, done):
                 while len(block):
                     k = self.stretch(len(block))
                     losses, rate, watched = self.advance(block[:k])
@@ -242,7 +242,7 @@ class _Run:
         rates = np.array([rate_at(rate, self.step + j, self.epoch_losses) for j in range(k)])
         if not (np.isfinite(rates).all() and (rates >= 0).all()):
             bad = int(np.argmin(np.isfinite(rates) & (rates >= 0)))
-            raise BadInput(f"train: {rate!r} gave the rate {rates[bad]} at step {self.step + bad}; wanted a finite one.")
+            raise BadInput(f"train: {rate!r} gave {rates[bad]} at step {self.step + bad}; a finite rate is wanted.")
         return rates
 
     def account(self, losses: NDArray[np.float64], batch: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import BadInput
+from ..errors import BadInput
 
 from .arrays import Array, blocks, inputs
 from .dataset import Dataset
@@ -63,7 +63,9 @@ class Preparation:
                 raise BadInput(
                     f"y holds texts ({shown(str(data.y[0]))}): wanted numbers to scale; leave scale_target out"
                 )
-            of_y = _mean_and_deviation(data.y.reshape(len(data), -1), (data.target,) if data.target else None)
+            of_y = _mean_and_deviation(
+                data.y.reshape(len(data), -1), (data.target,) if data.target and data.y.ndim == 1 else None
+            )
         return cls(n_in, data.columns, data.target, classes, *of_x, *of_y)
 
     def apply(self, x: object) -> Array:
@@ -104,7 +106,7 @@ class Preparation:
             columns=self.columns,
             target=data.target,
             note=data.note,
-            test=partial(_prepared_test, self, data),
+            test=None if data.test_source is None else partial(_prepared_test, self, data),
         )
 
     def _scaled_answers(self, y: Array) -> Array:
