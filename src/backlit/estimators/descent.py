@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import shuffle
 
 from ..batches import Order, Rows
 from ..data import Dataset
@@ -49,7 +48,9 @@ class ShuffledRows:
             again = ShuffledRows(self.n_rows, copy.deepcopy(self.beginning))
             return again(epoch)
         while self.epoch < epoch:
-            self.rows = shuffle(self.rows, random_state=self.random)
+            places = np.arange(self.n_rows)
+            self.random.shuffle(places)  # what sklearn.utils.shuffle draws, without its checks in every epoch
+            self.rows = self.rows[places]
             self.epoch += 1
         return self.rows
 
@@ -238,7 +239,8 @@ class Descent:
         loss, score = np.nan, np.nan
         if progress is not None:
             state = progress.state()
-            loss, score = evaluate(self.net, state, held.data)[0] / self.share, held.score(state)
+            with np.errstate(all="ignore"):  # numbers that run away are seen in the curves
+                loss, score = evaluate(self.net, state, held.data)[0] / self.share, held.score(state)
         est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
         if est.verbose and est.verbose != "bar":
