@@ -58,6 +58,24 @@ def test_scikit_learns_own_tests():
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
+OPTIONS = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
+    "without momentum": {"solver": "sgd", "momentum": 0},
+    "plain momentum": {"solver": "sgd", "nesterovs_momentum": False},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2, "max_iter": 200},
+    "stops by tol": {"tol": 1e-2, "n_iter_no_change": 2, "max_iter": 300},
+    "early stopping": {"early_stopping": True, "max_iter": 60, "n_iter_no_change": 4},
+    "two hidden layers": {"hidden_layer_sizes": (12, 7), "activation": "logistic"},
+    "tanh, small batches": {"activation": "tanh", "batch_size": 17},
+    "identity": {"activation": "identity", "hidden_layer_sizes": 5},
+    "large alpha": {"alpha": 1.0, "batch_size": 20},
+    "not shuffled": {"shuffle": False, "batch_size": 20},
+    "lbfgs": {"solver": "lbfgs", "hidden_layer_sizes": 6, "max_iter": 15},
+}
+
+
 class TestTheSameNumbers:
     """Weights and curves equal scikit-learn's to rounding: its draws, its order of rows, its updates, its stopping.
 
@@ -78,9 +96,7 @@ class TestTheSameNumbers:
         assert ours.n_outputs_ == theirs.n_outputs_
         assert ours.out_activation_ == theirs.out_activation_
         assert ours.t_ == theirs.t_
-        for mine, other in zip(
-            ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
-        ):
+        for mine, other in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
             np.testing.assert_allclose(mine, other, rtol=0, atol=tolerance)
         np.testing.assert_allclose(ours.loss_, theirs.loss_, rtol=0, atol=curve)
         for name in ("loss_curve_", "validation_scores_", "best_loss_", "best_validation_score_"):
@@ -89,23 +105,6 @@ class TestTheSameNumbers:
                 assert getattr(ours, name, None) is None
             else:
                 np.testing.assert_allclose(getattr(ours, name), other, rtol=0, atol=curve)
-
-    OPTIONS = {
-        "adam": {},
-        "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
-        "without momentum": {"solver": "sgd", "momentum": 0},
-        "plain momentum": {"solver": "sgd", "nesterovs_momentum": False},
-        "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1},
-        "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1e-2, "max_iter": 200},
-        "stops by tol": {"tol": 1e-2, "n_iter_no_change": 2, "max_iter": 300},
-        "early stopping": {"early_stopping": True, "max_iter": 60, "n_iter_no_change": 4},
-        "two hidden layers": {"hidden_layer_sizes": (12, 7), "activation": "logistic"},
-        "tanh, small batches": {"activation": "tanh", "batch_size": 17},
-        "identity": {"activation": "identity", "hidden_layer_sizes": 5},
-        "large alpha": {"alpha": 1.0, "batch_size": 20},
-        "not shuffled": {"shuffle": False, "batch_size": 20},
-        "lbfgs": {"solver": "lbfgs", "hidden_layer_sizes": 6, "max_iter": 15},
-    }
 
     @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weighted"])
     @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
@@ -151,9 +150,7 @@ class TestTheSameNumbers:
         theirs, ours = neural_network.MLPClassifier(**options), bl.MLPClassifier(**options)
         for rows in (slice(0, 70), slice(30, 150), slice(5, 90)):
             x, y = IRIS[0][rows], IRIS[1][rows]
-            self.same(
-                theirs.partial_fit(x, y, classes=[0, 1, 2]), ours.partial_fit(x, y, classes=[0, 1, 2])
-            )
+            self.same(theirs.partial_fit(x, y, classes=[0, 1, 2]), ours.partial_fit(x, y, classes=[0, 1, 2]))
 
     def test_a_random_state_is_used_up_alike(self):
         theirs, ours = np.random.RandomState(5), np.random.RandomState(5)
@@ -237,7 +234,10 @@ class TestContract:
     def test_a_run_that_leaves_the_numbers(self):
         options = {"solver": "sgd", "activation": "identity", "learning_rate_init": 10, "random_state": 0}
         bad = bl.MLPRegressor(**options)
-        with pytest.warns(ConvergenceWarning, match="left the finite numbers"), pytest.raises(ValueError, match="non-finite"):
+        with (
+            pytest.warns(ConvergenceWarning, match="left the finite numbers"),
+            pytest.raises(ValueError, match="non-finite"),
+        ):
             bad.fit(*IRIS)
         assert np.isnan(bad.loss_curve_[-1])
         kept = bl.MLPRegressor(**options, early_stopping=True)
@@ -408,7 +408,9 @@ class TestBeyond:
         assert fitted.validation_loss_curve_[-1] == pytest.approx(half_mean)
 
     def test_activation_per_layer(self):
-        fitted = bl.MLPClassifier((6, 5), ["gelu", "softplus"], max_iter=40, random_state=0, learning_rate_init=0.02).fit(*IRIS)
+        fitted = bl.MLPClassifier(
+            (6, 5), ["gelu", "softplus"], max_iter=40, random_state=0, learning_rate_init=0.02
+        ).fit(*IRIS)
         assert fitted.network_.hidden == ("gelu", "softplus")
         assert fitted.score(*IRIS) > 0.6
         same = [bl.MLPClassifier((6, 5), a, max_iter=3, random_state=0).fit(*IRIS) for a in ("tanh", ["tanh"] * 2)]
@@ -453,14 +455,18 @@ class TestBeyond:
             learning_rate=rate, max_iter=10, batch_size=50, random_state=0, callbacks=[lambda p: rates.append(p.rate)]
         ).fit(*IRIS)
         assert rates[-1] == pytest.approx(rate(29))
-        est = bl.MLPClassifier(learning_rate=rate, solver="sgd", random_state=0, callbacks=[lambda p: rates.append(p.rate)])
+        est = bl.MLPClassifier(
+            learning_rate=rate, solver="sgd", random_state=0, callbacks=[lambda p: rates.append(p.rate)]
+        )
         for _ in range(2):
             est.partial_fit(*IRIS, classes=[0, 1, 2])
         assert rates[-1] == pytest.approx(rate(1)), "partial_fit goes on along the schedule"
 
     def test_rates_that_scikit_learn_keeps_private(self):
         x, y = [[3, 2], [1, 6], [5, 6], [-2, -4]], [1, 1, 1, 0]
-        est = bl.MLPClassifier((4,), solver="sgd", learning_rate="invscaling", power_t=0.25, max_iter=1, warm_start=True)
+        est = bl.MLPClassifier(
+            (4,), solver="sgd", learning_rate="invscaling", power_t=0.25, max_iter=1, warm_start=True
+        )
         est.fit(x, y).fit(x, y)
         assert est.optimizer_.rate == pytest.approx(est.learning_rate_init / (8 + 1) ** 0.25)
         x, y = [[3, 2], [1, 6]], [1, 0]
@@ -476,7 +482,9 @@ class TestBeyond:
         assert est.predict(X_LABELS).shape == LABELS.shape
 
     def test_engines_agree(self):
-        found = [bl.MLPClassifier(max_iter=5, random_state=0, engine=e).fit(*IRIS).coefs_[0] for e in ("reference", "auto")]
+        found = [
+            bl.MLPClassifier(max_iter=5, random_state=0, engine=e).fit(*IRIS).coefs_[0] for e in ("reference", "auto")
+        ]
         np.testing.assert_allclose(*found, atol=1e-12)
 
     def test_no_hidden_layer(self):
