@@ -25,8 +25,8 @@ FORMAT = "backlit 1"
 
 def save(
     path: str | os.PathLike[str],
-    network: Network,
-    optimizer: Optimizer,
+    net: Network,
+    opt: Optimizer,
     state: State,
     *,
     preparation: Mapping[str, Any] | None = None,
@@ -39,11 +39,11 @@ def save(
     """
     from safetensors.numpy import save as to_bytes
 
-    check_state("save", network, state)
+    check_state("save", net, state)
     header = {
         "format": FORMAT,
-        "network": {name: getattr(network, name) for name in Network.__dataclass_fields__},
-        "optimizer": to_record(optimizer),
+        "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
+        "optimizer": to_record(opt),
         "step": state.step,
         "started": state.started,
         "epoch_losses": state.epoch_losses,
@@ -58,7 +58,7 @@ def save(
     try:
         try:
             _write_synced(aside, to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)}))
-            _verify(aside, network, optimizer, state)
+            _verify(aside, net, opt, state)
             os.replace(aside, target)
             _sync_folder(target.parent)
         finally:

@@ -59,7 +59,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
 @click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
 @click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
@@ -129,7 +129,7 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    name, test = score_name(parts.train), parts.test
+    name, test = score_name(net, parts.train), parts.test
     del parts  # a large training part isn't kept beside the test part
     loss, score = evaluate(net, state, test())
     if as_json:
