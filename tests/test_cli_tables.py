@@ -1,4 +1,4 @@
-"""The command line with tables as people have them: train, test, save, predict, export; and every refusal in one line."""
+"""The command line with tables as people have them: train, predict, export; and every refusal in one line."""
 
 from __future__ import annotations
 

@@ -420,7 +420,7 @@ class TestBeyond:
         x, y = np.zeros((99, 1)), np.r_[np.zeros(60), np.full(39, 10.0)]
         found = {
             loss: bl.MLPRegressor(
-                loss, (), solver="sgd", momentum=0, alpha=0, learning_rate_init=0.05, max_iter=600, tol=0, random_state=0
+                loss, (), solver="sgd", momentum=0, alpha=0, learning_rate_init=0.05, max_iter=600, tol=0
             ).fit(x, y).predict(x[:1])[0]
             for loss in ("squared_error", "huber", "absolute_error")
         }  # fmt: skip

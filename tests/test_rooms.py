@@ -25,7 +25,14 @@ LEVELS = [
     {"estimators", "nielsen", "export", "cli", "__main__"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
-INSIDE = {"optimizers": {"errors"}, "network": {"errors"}, "__main__": {"cli"}, "batches": set(), "evaluation": set()}
+INSIDE = {
+    "optimizers": {"errors"},
+    "network": {"errors"},
+    "__main__": {"cli"},
+    "cli": {"export"},
+    "batches": set(),
+    "evaluation": set(),
+}
 # Trace shows itself by way of explanations, when it is asked to.
 EXCEPTIONS = {("chain", "explanations")}
 

@@ -39,5 +39,5 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score, **more})
     else:
-        click.echo(f"{len(dataset)} rows · loss {loss:.4f} · {score_text(name, score)}")
         print_details(more, preparation.target)
+        click.echo(f"{len(dataset)} rows · loss {loss:.4f} · {score_text(name, score)}")

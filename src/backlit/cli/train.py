@@ -143,8 +143,8 @@ def command(
     else:
         if save_to is not None:
             click.echo(f"saved to {save_to}")
-        click.echo(f"test {score_text(name, score)}")
         print_details(more, preparation.target)
+        click.echo(f"test {score_text(name, score)}")
     return 130 if history.interrupted else 0
 
 
