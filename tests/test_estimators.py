@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validat
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import backlit as bl
 from backlit.estimators.descent import ShuffledRows
@@ -45,7 +45,15 @@ X_LABELS = StandardScaler().fit_transform(X_LABELS)
 WEIGHTS = np.random.default_rng(0).uniform(0.1, 2, len(IRIS[0]))
 
 
-@parametrize_with_checks([bl.MLPClassifier(max_iter=100), bl.MLPRegressor(max_iter=100)])
+# not parametrize_with_checks: the one of the oldest scikit-learn supported gives pytest a generator
+CHECKS = [
+    pytest.param(*entry, id=f"{kind.__name__}-{entry[1].func.__name__}-{number}")
+    for kind in (bl.MLPClassifier, bl.MLPRegressor)
+    for number, entry in enumerate(estimator_checks_generator(kind(max_iter=100)))
+]
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_checks_of_an_estimator(estimator, check):
     check(estimator)
