@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 import backlit as bl
 
 KINDS = {"theirs": neural_network, "ours": bl}
+ROUNDING = 1e-9  # of a score
 DATA = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 
 
@@ -47,7 +48,7 @@ def scores(seeds):
                     found[side].append(cross_val_score(est, x, y, cv=folds).mean())
             difference = np.subtract(found["ours"], found["theirs"])
             error = difference.std(ddof=1) / np.sqrt(seeds)
-            verdict = "not worse" if difference.mean() >= -2 * error else "WORSE"
+            verdict = "not worse" if difference.mean() >= -2 * error - ROUNDING else "WORSE"
             print(
                 f"{scaling:12} {name:13} theirs {np.mean(found['theirs']):8.4f}  ours {np.mean(found['ours']):8.4f}  "
                 f"difference {difference.mean():+.5f} ± {error:.5f}: {verdict}",

@@ -195,7 +195,7 @@ def from_sklearn(estimator: Any) -> tuple[Network, SGD | Adam, State]:
     l2, rate = float(estimator.alpha), float(estimator.learning_rate_init)
     opt: SGD | Adam = SGD(rate, l2=l2, l2_over="batch")
     if estimator.solver == "adam":
-        opt = Adam(rate, estimator.beta_1, estimator.beta_2, estimator.epsilon, l2, "batch")
+        opt = Adam(rate, estimator.beta_1, estimator.beta_2, estimator.epsilon, l2, "batch", "raw")
     elif estimator.solver == "sgd":
         opt = SGD(rate, estimator.momentum, estimator.nesterovs_momentum, l2, "batch")
     return net, opt, state_from(net, weights, biases, opt)

@@ -158,7 +158,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         """The record of the solver at the present rate."""
         l2 = float(self.alpha)
         if self.solver == "adam":
-            return Adam(self._rate, float(self.beta_1), float(self.beta_2), float(self.epsilon), l2, "batch")
+            return Adam(self._rate, float(self.beta_1), float(self.beta_2), float(self.epsilon), l2, "batch", "raw")
         return SGD(self._rate, float(self.momentum), bool(self.nesterovs_momentum), l2, "batch")
 
     # --- the two ways to train --------------------------------------------------------------------------------------

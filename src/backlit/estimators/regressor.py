@@ -41,10 +41,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     max_time:       seconds after which training ends.
     engine:         see bl.available_engines().
 
-    With the same random_state, first weights, order of rows and every sgd or lbfgs update are scikit-learn's to
-    rounding. Adam's are the paper's algorithm 1, where epsilon is added to √v̂; scikit-learn adds it to √v, which differs
-    where gradients are as small as epsilon. A run that leaves the finite numbers ends at once, with a warning that says
-    where, instead of going on with NaN. A sparse X is made dense for training.
+    With the same random_state, first weights, order of rows and every update are scikit-learn's to rounding. A run
+    that leaves the finite numbers ends at once, with a warning that says where, instead of going on with NaN. A sparse
+    X is made dense for training.
 
     Fitted: scikit-learn's attributes, ``validation_loss_curve_``, and ``network_``, ``optimizer_``, ``state_`` for
     bl.save, bl.step, bl.check_gradients. Raises BadInput (a ValueError) for what doesn't fit.
