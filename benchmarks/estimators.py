@@ -1,10 +1,10 @@
-"""The estimators beside scikit-learn's: cross-validated scores, a grid search, the time of the same iterations, threads.
+"""The estimators beside scikit-learn's: cross-validated scores, a grid search, the same iterations, threads.
 
     python benchmarks/estimators.py [scores|speed|grid|threads ...] [--seeds 20]
 
-Both sides get the same folds, seeds and default parameters. A score is "not worse" if the mean difference over the seeds
-is above minus two of its standard errors. Times are the best of several runs, alternating; set OPENBLAS_NUM_THREADS=1 and
-BACKLIT_NUM_THREADS=1 to compare one core with one core.
+Both sides get the same folds, seeds and default parameters. A score is "not worse" if the mean difference over the
+seeds is above minus two of its standard errors. Times are the best of several runs, alternating; set
+OPENBLAS_NUM_THREADS=1 and BACKLIT_NUM_THREADS=1 to compare one core with one core.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import warnings
+from functools import partial
 from threading import Thread
 from time import perf_counter
 
@@ -79,9 +80,12 @@ def speed():
     """The same 60 iterations on digits: default network, batch 200, Adam."""
     x, y, _ = loaded("digits")
     for dtype in ("float64", "float32"):
-        data = x.astype(dtype)
-        options = {"max_iter": 60, "n_iter_no_change": np.inf, "random_state": 0}
-        told(f"60 iterations on digits, {dtype}", best_times(lambda p: p.MLPClassifier(**options).fit(data, y)))
+        act = partial(sixty_iterations, x.astype(dtype), y)
+        told(f"60 iterations on digits, {dtype}", best_times(act))
+
+
+def sixty_iterations(x, y, package):
+    package.MLPClassifier(max_iter=60, n_iter_no_change=np.inf, random_state=0).fit(x, y)
 
 
 def grid():
@@ -121,7 +125,7 @@ def threads():
             worker.join()
         ratios.append((perf_counter() - start) / apart)
     print(
-        f"two fits in two threads take {min(ratios):.2f} of the time one after the other (of 5: {max(ratios):.2f} at worst)"
+        f"two fits in two threads take {min(ratios):.2f} of the time one after the other; worst of 5 {max(ratios):.2f}"
     )
 
 
