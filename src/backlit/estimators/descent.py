@@ -122,8 +122,7 @@ class Descent:
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        if not est.loss_curve_ or newest is None or newest.epoch_loss is None:
-            self.unfinished()
+        self.unfinished()
         losses = (*self.start.epoch_losses, *state.epoch_losses)
         return replace(state, step=offset + state.step, started=offset + state.started, epoch_losses=losses)
 
