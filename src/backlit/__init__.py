@@ -38,6 +38,10 @@ _ROOMS = {
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
+    "check_gradients": "checks",
+    "check_function": "checks",
+    "diagnose": "checks",
+    "Diagnosis": "checks",
 }
 
 __all__ = [*_ROOMS, "__version__"]
