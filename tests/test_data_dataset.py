@@ -26,9 +26,11 @@ def refused(*words):
 def test_arrays_are_seen_not_copied_and_cannot_be_written():
     y = np.array([0.5, 1, 2, 3])
     data = Dataset(X, y)
-    assert np.shares_memory(data.x, X) and np.shares_memory(data.y, y)
-    assert data.x.dtype == np.float64 and len(data) == 4
-    with pytest.raises(ValueError):
+    assert np.shares_memory(data.x, X)
+    assert np.shares_memory(data.y, y)
+    assert data.x.dtype == np.float64
+    assert len(data) == 4
+    with pytest.raises(ValueError, match="read-only"):
         data.x[0, 0] = 1
     X[0, 0] = 0.0  # the caller's own array stays his
     for name in ("x", "y", "classes", "test"):
@@ -190,7 +192,7 @@ def test_targets_are_kept_for_the_last_kind_of_network():
     first = data.targets(net(2))
     assert data.targets(net(2)) is first
     assert data.targets(net(1)).shape == (4, 1)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="read-only"):
         first[0, 0] = 5
 
 
@@ -198,8 +200,10 @@ def test_take_keeps_what_belongs_to_the_rows():
     data = Dataset(X, ["a", "b", "c", "a"], [1, 2, 3, 0], columns=["p", "q", "r"])
     part = data.take([3, 1])
     np.testing.assert_array_equal(part.x, X[[3, 1]])
-    assert part.y.tolist() == ["a", "b"] and part.sample_weight.tolist() == [0, 2]
-    assert part.classes == ("a", "b", "c") and part.columns == data.columns
+    assert part.y.tolist() == ["a", "b"]
+    assert part.sample_weight.tolist() == [0, 2]
+    assert part.classes == ("a", "b", "c")
+    assert part.columns == data.columns
     for rows in ([], [[1]], [0.5], [True], [4], [-1], 1):
         with refused("rows"):
             data.take(rows)

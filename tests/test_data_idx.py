@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusals import answer_or_refusal, refusal
 
 from backlit.data import load_dataset, load_inputs
 from backlit.data.idx import TYPES, read_idx
@@ -22,11 +23,9 @@ def idx_bytes(array):
     return header + array.astype(TYPES[code]).tobytes()
 
 
-def refusal(path, **kind):
-    with pytest.raises(BadInput) as caught:
-        read_idx(path, **kind)
-    message = str(caught.value)
-    assert path.name in message and "\n" not in message
+def told(path, **kind):
+    message = refusal(read_idx, path, **kind)
+    assert path.name in message
     return message
 
 
@@ -51,7 +50,8 @@ def test_images_become_rows_of_float32_from_0_to_1(tmp_path):
     array = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
     (tmp_path / "a.idx3").write_bytes(idx_bytes(array))
     x = read_idx(tmp_path / "a.idx3", as_images=True)
-    assert x.dtype == np.float32 and x.shape == (4, 64)
+    assert x.dtype == np.float32
+    assert x.shape == (4, 64)
     np.testing.assert_array_equal(x, array.reshape(4, 64) / np.float32(255))
     (tmp_path / "b.idx3").write_bytes(idx_bytes(array.astype(np.float32)))
     np.testing.assert_array_equal(read_idx(tmp_path / "b.idx3", as_images=True), array.reshape(4, 64))
@@ -64,7 +64,7 @@ def test_truncated_at_every_byte(tmp_path, packed):
     path = tmp_path / "cut.idx"
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        refusal(path, as_images=False)
+        told(path, as_images=False)
     path.write_bytes(content)
     assert read_idx(path, as_images=False).shape == (3, 4, 5)
 
@@ -79,13 +79,14 @@ def test_truncated_at_every_byte(tmp_path, packed):
         (b"\0\0\x08\x01\0\0\0\0", "at least one item"),
         (b"\0\0\x0e\x04" + b"\xff" * 16 + b"some", "more than the file holds"),
         (b"\0\0\x08\xff" + b"\xff" * 1020, "more than the file holds"),
+        (b"\0\0\x08\x01\x40\0\0\0ab", "more than the file holds"),
         (b"\0\0\x08\x01\0\0\0\x01ab", "more bytes follow"),
     ],
 )
 def test_bad_headers_are_told(tmp_path, content, word, packed):
     path = tmp_path / "bad.idx"
     path.write_bytes(gzip.compress(content) if packed else content)
-    assert word in refusal(path, as_images=True)
+    assert word in told(path, as_images=True)
 
 
 def test_a_damaged_gzip_file_is_told(tmp_path):
@@ -93,7 +94,7 @@ def test_a_damaged_gzip_file_is_told(tmp_path):
     content[-6] ^= 1  # the checksum at its end
     path = tmp_path / "damaged.idx.gz"
     path.write_bytes(content)
-    assert "damaged" in refusal(path, as_images=True) or "CRC" in refusal(path, as_images=True)
+    assert "damaged" in told(path, as_images=True) or "CRC" in told(path, as_images=True)
 
 
 @QUICK
@@ -101,10 +102,11 @@ def test_a_damaged_gzip_file_is_told(tmp_path):
 def test_random_bytes_give_an_array_or_bad_input(tmp_path, head, rest):
     path = tmp_path / "random.idx"
     path.write_bytes(head + rest)
-    try:
-        assert read_idx(path, as_images=True).nbytes <= 4 * (len(rest) + 4)
-    except BadInput as error:
-        assert "\n" not in str(error) and "random.idx" in str(error)
+    array, message = answer_or_refusal(read_idx, path, as_images=True)
+    if array is None:
+        assert "random.idx" in message
+    else:
+        assert array.nbytes <= 4 * (len(rest) + 4)
 
 
 def test_memory_is_that_of_the_result(tmp_path):
@@ -134,8 +136,10 @@ def test_folder_and_single_file(tmp_path, pattern, ending):
             content = idx_bytes(array)
             (tmp_path / name).write_bytes(gzip.compress(content) if ending else content)
     data = load_dataset(tmp_path)
-    assert data.x.shape == (6, 4) and data.classes == (0, 1, 2)
-    assert data.test.x.shape == (3, 4) and data.test.classes == (0, 1, 2)
+    assert data.x.shape == (6, 4)
+    assert data.classes == (0, 1, 2)
+    assert data.test.x.shape == (3, 4)
+    assert data.test.classes == (0, 1, 2)
     images = tmp_path / (pattern.format("train") + ending)
     single = load_dataset(images)
     np.testing.assert_array_equal(single.x, data.x)

@@ -41,20 +41,16 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
             f"order({epoch}) must give a list of whole row numbers, at least one; got shape {rows.shape}, {rows.dtype}."
         )
     if rows.min() < 0 or rows.max() >= n_rows:
-        raise BadInput(f"order({epoch}) must give row numbers from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
+        raise BadInput(f"order({epoch}) must give rows from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
     return rows.astype(np.int64)
 
 
-def cut(rows: Rows, batch_size: int, first: int, last: int) -> list[Rows]:
-    """Steps ``first`` up to ``last`` of an epoch as blocks (k, B) of batches of one length.
+def cut(rows: Rows, batch_size: int, first: int) -> list[Rows]:
+    """The steps of an epoch from step ``first`` on, as blocks (k, B) of batches of one length.
 
     The full batches come as one block, a last, shorter batch as a block (1, r) of its own.
     """
-    full = len(rows) // batch_size
-    blocks = []
-    if first < min(last, full):
-        end = min(last, full)
-        blocks.append(rows[first * batch_size : end * batch_size].reshape(end - first, batch_size))
-    if last > full and len(rows) > full * batch_size:
-        blocks.append(rows[full * batch_size :].reshape(1, -1))
-    return blocks
+    left = rows[first * batch_size :]
+    full = len(left) // batch_size * batch_size
+    blocks = [left[:full].reshape(-1, batch_size), left[full:].reshape(1, -1)]
+    return [block for block in blocks if block.size]

@@ -32,11 +32,6 @@ from .state import Floats, Layers, State, check_batch, check_state
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
 
 
-class Activation(NamedTuple):
-    f: Callable[[Floats], Floats]
-    slope: Callable[[Floats, Floats], Floats]
-
-
 def sigmoid(z: Floats) -> Floats:
     small = np.exp(-np.abs(z))  # at most 1: never overflows
     return np.where(z >= 0, 1, small).astype(z.dtype) / (1 + small)
@@ -49,6 +44,11 @@ def softmax(z: Floats) -> Floats:
 
 def normal_cdf(z: Floats) -> Floats:
     return np.vectorize(lambda v: 0.5 * (1 + math.erf(v / math.sqrt(2))), otypes=[z.dtype])(z)
+
+
+class Activation(NamedTuple):
+    f: Callable[[Floats], Floats]
+    slope: Callable[[Floats, Floats], Floats]
 
 
 ACTIVATIONS = {  # softmax has no row: each of its outputs depends on every z of its layer, see output_delta
@@ -76,18 +76,18 @@ def huber(d: Floats) -> Floats:
 
 
 def binary_cross_entropy(z: Floats, y: Floats) -> Floats:
-    """Σ −y·log σ(z) − (1−y)·log(1−σ(z)), rewritten so that nothing overflows and no digits are lost."""
+    # Σ −y·log σ(z) − (1−y)·log(1−σ(z)), rewritten so that nothing overflows and no digits are lost
     return (np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))).sum(1)
 
 
 def cross_entropy(z: Floats, y: Floats) -> Floats:
-    """−Σ y·log softmax(z), with log softmax = z − max − log Σ exp(z − max)."""
+    # −Σ y·log softmax(z), with log softmax = z − max − log Σ exp(z − max)
     shifted = z - z.max(1, keepdims=True)
     return -(y * (shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))).sum(1)
 
 
 def poisson(z: Floats, a: Floats, y: Floats) -> Floats:
-    """Σ a − y + y·log(y/a), half the Poisson deviance; log a = z, and 0·log 0 = 0."""
+    # Σ a − y + y·log(y/a), half the Poisson deviance; log a = z, and 0·log 0 = 0
     return (a - y + y * (np.log(np.where(y > 0, y, 1)) - np.where(y > 0, z, 0))).sum(1)
 
 
@@ -107,7 +107,8 @@ LOSSES = {
 
 def forward(net: Network, layers: Layers, x: Floats) -> tuple[list[Floats], list[Floats]]:
     """(z of every layer, a of every layer) for x (B, n_in)."""
-    zs, activations = [], [x]
+    zs: list[Floats] = []
+    activations = [x]
     for layer, name in zip(layers, net.activations, strict=True):
         zs.append(activations[-1] @ layer.W + layer.b)
         activations.append(softmax(zs[-1]) if name == "softmax" else ACTIVATIONS[name].f(zs[-1]))
@@ -272,8 +273,8 @@ def step(
         reduced = weighted_sum(net, [x, *activations[:-1]], deltas, s)
         reduced.flat[...] *= batch_factor(net, s)
     elif gradient == "finite_differences":
-        exact = [array.astype(np.float64) for array in (state.parameters, x, y, s)]
-        reduced = Layers(net.sizes, difference_gradient(net, *exact).astype(state.dtype))
+        p64, x64, y64, s64 = (array.astype(np.float64) for array in (state.parameters, x, y, s))
+        reduced = Layers(net.sizes, difference_gradient(net, p64, x64, y64, s64).astype(state.dtype))
     else:
         raise BadInput(f"step: gradient must be 'backpropagation' or 'finite_differences'; got {gradient!r}.")
     add_l2(opt, reduced, state.layers, float(s.sum()))

@@ -1,7 +1,9 @@
 """The exceptions of backlit. Every message says where, what was wanted, what came, what to do.
 
-Only exceptions live here; this file imports nothing.
+Only exceptions live here; this file imports nothing of backlit.
 """
+
+from typing import Any
 
 
 class BadInput(ValueError):
@@ -18,9 +20,9 @@ class Diverged(ArithmeticError):
     ``state`` is the last finite State: the one before the step that the message names.
     """
 
-    def __init__(self, message: str, state=None):
+    def __init__(self, message: str, state: Any = None) -> None:
         super().__init__(message)
         self.state = state
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.state)

@@ -54,7 +54,7 @@ def _below_one(where: str, value: Any) -> float:
 
 
 def _count(where: str, value: Any) -> int:
-    if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1:
         return int(value)
     raise BadInput(f"{where} must be a whole number of at least 1; got {value!r}.")
 
@@ -242,14 +242,14 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 # --- records for files --------------------------------------------------------------------------------------
 
-RECORDS: dict[str, type] = {
+RECORDS: dict[str, Any] = {
     kind.__name__: kind for kind in (SGD, Adam, AdamW, StepDecay, Exponential, Cosine, OneCycle, WarmUp)
 }
 
 
 def to_record(value: Any) -> dict[str, Any]:
     """An optimizer or schedule as plain JSON: its kind and its fields. A schedule of your own has no record."""
-    kind = type(value).__name__
+    kind: str = type(value).__name__
     if RECORDS.get(kind) is not type(value):
         raise BadInput(
             f"saving: only the schedules of backlit can be written to a file, got {value!r}. "
@@ -261,7 +261,7 @@ def to_record(value: Any) -> dict[str, Any]:
 
 def from_record(record: Any) -> Any:
     """The optimizer or schedule of a record; BadInput for anything that to_record doesn't write."""
-    kind = RECORDS.get(record.get("kind")) if isinstance(record, dict) else None
+    kind: Any = RECORDS.get(str(record.get("kind"))) if isinstance(record, dict) else None
     if kind is None:
         raise BadInput(f"optimizer record: a kind among {', '.join(RECORDS)} was wanted, got {record!r:.200}.")
     given = {name: value for name, value in record.items() if name != "kind"}

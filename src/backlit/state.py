@@ -1,18 +1,14 @@
-"""State: all that training carries from step to step and all that is saved; how it begins, is saved and loaded.
+"""State: all that training carries from step to step and all that is saved; and how it begins.
 
 One flat vector of parameters, seen as layers. No formula of training may live here.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import Optimizer, from_record, slots_of, to_record
+from .optimizers import Optimizer, slots_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -140,11 +136,9 @@ def check_batch(
 ) -> tuple[Floats, Floats, Floats]:
     """x (B, n_in), y (B, n_out) and sample weights (B,) in the State's dtype; BadInput for every other shape."""
     n_in, n_out = network.sizes[0], network.sizes[-1]
-    try:
-        x, y = np.asarray(x, dtype=state.dtype), np.asarray(y, dtype=state.dtype)
-        s = np.ones(x.shape[:1], state.dtype) if sample_weight is None else np.asarray(sample_weight, dtype=state.dtype)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{where}: x, y and sample_weight must be arrays of numbers: {error}.") from None
+    x, y = _numbers(where, "x", x, state.dtype), _numbers(where, "y", y, state.dtype)
+    weights = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
+    s = _numbers(where, "sample_weight", weights, state.dtype)
     if x.ndim != 2 or x.shape[1] != n_in or not len(x):
         raise BadInput(f"{where}: x must have shape (B, {n_in}), one example per row; got {x.shape}.")
     if y.shape != (len(x), n_out):
@@ -153,9 +147,19 @@ def check_batch(
         )
     if s.shape != (len(x),):
         raise BadInput(f"{where}: sample_weight must have shape ({len(x)},), one per row of x; got {s.shape}.")
-    if not (s >= 0).all() or not s.any():
-        raise BadInput(f"{where}: sample_weight must be numbers of at least 0, not all 0; got {s!r:.80}.")
+    if not ((s >= 0) & (s < np.inf)).all() or not s.any():
+        raise BadInput(f"{where}: sample_weight must be finite numbers of at least 0, not all 0; got {s!s:.80}.")
     return x, y, s
+
+
+def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Floats:
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise BadInput(f"{where}: {name} must be an array of numbers: {error}.") from None
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.80}.")
+    return array.astype(dtype, copy=False)
 
 
 # --- the beginning ------------------------------------------------------------------------------------------
@@ -165,8 +169,8 @@ RELU_LIKE = ("relu", "leaky_relu", "gelu", "softplus")
 
 
 def initial_state(
-    network: Network,
-    optimizer: Optimizer | None = None,
+    net: Network,
+    opt: Optimizer | None = None,
     seed: int = 0,
     dtype: DTypeLike = "float32",
     init: str = "auto",
@@ -177,8 +181,8 @@ def initial_state(
     (Glorot and Bengio, 2010). "auto": he before relu-like activations, glorot before the others. In these the
     biases are 0. "nielsen": standard normal / √fan_in, biases standard normal. "normal": all standard normal.
     """
-    if not isinstance(network, Network):
-        raise BadInput(f"initial_state: the first argument must be a bl.Network, got {type(network).__name__}.")
+    if not isinstance(net, Network):
+        raise BadInput(f"initial_state: the first argument must be a bl.Network, got {type(net).__name__}.")
     if init not in INITS:
         raise BadInput(f"initial_state: init must be one of {', '.join(INITS)}; got {init!r}.")
     kind = _float_dtype("initial_state", dtype)
@@ -186,11 +190,11 @@ def initial_state(
         random = np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise BadInput(f"initial_state: seed must be a whole number of at least 0; got {seed!r}.") from None
-    parameters = np.zeros(network.n_parameters, kind)
-    for layer, activation in zip(Layers(network.sizes, parameters), network.activations, strict=True):
+    parameters = np.zeros(net.n_parameters, kind)
+    for layer, activation in zip(Layers(net.sizes, parameters), net.activations, strict=True):
         _draw(layer, activation, init, random)
-    state = State(network.sizes, parameters)
-    return state if optimizer is None else state.for_optimizer(optimizer)
+    state = State(net.sizes, parameters)
+    return state if opt is None else state.for_optimizer(opt)
 
 
 def _draw(layer: Layer, activation: str, init: str, random: np.random.Generator) -> None:
@@ -207,7 +211,7 @@ def _draw(layer: Layer, activation: str, init: str, random: np.random.Generator)
 
 
 def state_from(
-    network: Network,
+    net: Network,
     weights: Sequence[ArrayLike],
     biases: Sequence[ArrayLike] | None = None,
     optimizer: Optimizer | None = None,
@@ -217,17 +221,17 @@ def state_from(
     float32 and float64 are kept, everything else becomes float64. Without biases they are 0. Raises BadInput
     for every shape that doesn't fit, and for numbers that are not finite.
     """
-    pairs = list(pairwise(network.sizes))
+    pairs = list(pairwise(net.sizes))
     Ws = _arrays("weights", weights, pairs)
     bs = _arrays("biases", biases, [(o,) for _, o in pairs]) if biases is not None else None
     given = Ws + (bs or [])
     kind = np.float32 if all(array.dtype == np.float32 for array in given) else np.float64
-    parameters = np.zeros(network.n_parameters, kind)
-    for index, layer in enumerate(Layers(network.sizes, parameters)):
+    parameters: Floats = np.zeros(net.n_parameters, kind)
+    for index, layer in enumerate(Layers(net.sizes, parameters)):
         layer.W[...] = Ws[index]
         if bs is not None:
             layer.b[...] = bs[index]
-    state = State(network.sizes, parameters)
+    state = State(net.sizes, parameters)
     return state if optimizer is None else state.for_optimizer(optimizer)
 
 
@@ -258,162 +262,3 @@ def _float_dtype(where: str, dtype: DTypeLike) -> np.dtype[Any]:
         if dtype is not None and kind in (np.float32, np.float64):
             return kind
     raise BadInput(f"{where}: dtype must be float32 or float64; got {dtype!r}.")
-
-
-# --- files --------------------------------------------------------------------------------------------------
-
-FORMAT = "backlit 1"
-
-
-def save(
-    path: str | os.PathLike[str],
-    network: Network,
-    optimizer: Optimizer,
-    state: State,
-    *,
-    preparation: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes a safetensors file; nothing in it is ever executed.
-
-    It is written beside its place, synced, read back, compared, and only then renamed: whatever happens, the
-    file at ``path`` is either the old or the new one, whole. ``preparation`` is plain JSON: how raw columns
-    become x, and the names of the classes. Raises BadInput where the place can't be written.
-    """
-    from safetensors.numpy import save as to_bytes
-
-    check_state("save", network, state)
-    header = {
-        "format": FORMAT,
-        "network": {name: getattr(network, name) for name in Network.__dataclass_fields__},
-        "optimizer": to_record(optimizer),
-        "step": state.step,
-        "started": state.started,
-        "epoch_losses": state.epoch_losses,
-        "epoch_sum": state.epoch_sum,
-        "preparation": preparation,
-    }
-    vectors = {"parameters": state.parameters, **state.slots}
-    # Contiguous copies, because safetensors writes the memory of a strided array in the wrong order.
-    tensors = {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
-    target = Path(path)
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
-    try:
-        try:
-            _write_synced(aside, to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)}))
-            _verify(aside, network, optimizer, state)
-            os.replace(aside, target)
-            _sync_folder(target.parent)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(f"save: {path} can't be written: {error.strerror or error}. Nothing was changed there.") from None
-    except (TypeError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"save: {path}: the preparation must be plain JSON with finite numbers: {error}.") from None
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # some file systems can't sync a folder; the file itself is synced
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _verify(path: Path, network: Network, optimizer: Optimizer, state: State) -> None:
-    header, vectors = _read(path)
-    same = (
-        _network_of(path, header) == network
-        and from_record(header["optimizer"]) == optimizer
-        and vectors.keys() == {"parameters", *state.slots}
-        and vectors["parameters"].tobytes() == state.parameters.tobytes()
-        and all(vectors[name].tobytes() == slot.tobytes() for name, slot in state.slots.items())
-    )
-    if not same:
-        raise BadInput(f"save: {path}: what was read back differs from what was written. Check the disk.")
-
-
-def load(path: str | os.PathLike[str]) -> tuple[Network, Optimizer, State]:
-    """What ``save`` wrote: (network, optimizer, state). Checks every name, type and shape, and runs nothing.
-
-    Raises BadInput that names the file for anything else.
-    """
-    header, vectors = _read(path)
-    network = _network_of(path, header)
-    optimizer = _optimizer_of(path, header)
-    wanted = {"parameters", *slots_of(optimizer)}
-    if vectors.keys() not in (wanted, {"parameters"}):
-        raise BadInput(f"load: {path}: tensors {sorted(wanted)} were wanted, it holds {sorted(vectors)!r:.200}.")
-    for name, vector in vectors.items():
-        if vector.shape != (network.n_parameters,) or vector.dtype != vectors["parameters"].dtype:
-            raise BadInput(
-                f"load: {path}: tensor {name!r} must be ({network.n_parameters},) of one dtype, "
-                f"got {vector.shape} {vector.dtype}."
-            )
-    parameters = vectors.pop("parameters")
-    return network, optimizer, State(network.sizes, parameters, vectors, **_progress_of(path, header))
-
-
-def load_preparation(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The preparation that was saved with the model, plain JSON; None if there is none."""
-    preparation = _read(path)[0].get("preparation")
-    if preparation is not None and not isinstance(preparation, dict):
-        raise BadInput(f"load: {path}: the preparation must be a JSON object, got {type(preparation).__name__}.")
-    return preparation
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Floats]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="np") as file:
-            metadata = file.metadata() or {}
-            header = json.loads(metadata.get("backlit", "null"))
-            vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except FileNotFoundError:
-        raise BadInput(f"load: there is no file {path}.") from None
-    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"load: {path} is not a model that backlit saved: {reason:.200}.") from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise BadInput(f"load: {path} is a safetensors file, but not a model of format {FORMAT!r}.")
-    if any(vector.dtype not in (np.float32, np.float64) for vector in vectors.values()):
-        raise BadInput(f"load: {path}: tensors of float32 or float64 were wanted.")
-    return header, vectors
-
-
-def _network_of(path: object, header: dict[str, Any]) -> Network:
-    record = header.get("network")
-    try:
-        return Network(**record)  # type: ignore[arg-type]
-    except (TypeError, BadInput) as error:
-        raise BadInput(f"load: {path}: the network in it doesn't hold: {error:.200}") from None
-
-
-def _optimizer_of(path: object, header: dict[str, Any]) -> Optimizer:
-    try:
-        optimizer = from_record(header.get("optimizer"))
-    except BadInput as error:
-        raise BadInput(f"load: {path}: {error}") from None
-    if not isinstance(optimizer, Optimizer):
-        raise BadInput(f"load: {path}: an optimizer was wanted, it holds {optimizer!r}.")
-    return optimizer
-
-
-def _progress_of(path: object, header: dict[str, Any]) -> dict[str, Any]:
-    step, started = header.get("step"), header.get("started")
-    losses, running = header.get("epoch_losses"), header.get("epoch_sum")
-    counts = type(step) is int and type(started) is int and 0 <= started <= step
-    numbers = type(losses) is list and all(type(n) in (int, float) for n in [*losses, running])
-    if not (counts and numbers):
-        raise BadInput(f"load: {path}: step, started, epoch_losses and epoch_sum don't hold together.")
-    return {"step": step, "started": started, "epoch_losses": tuple(map(float, losses)), "epoch_sum": float(running)}

@@ -154,7 +154,7 @@ class _Plan:
     def rows(self, epoch: int) -> Rows:
         rows = epoch_rows(len(self.data), self.seed, epoch, self.order)
         if len(rows) != self.epoch_rows:
-            raise BadInput(f"order({epoch}) must give {self.epoch_rows} row numbers, as order(0) does; got {len(rows)}.")
+            raise BadInput(f"order({epoch}) must give {self.epoch_rows} rows, as order(0) does; got {len(rows)}.")
         return rows
 
 
@@ -183,7 +183,7 @@ class _Run:
         first, done = divmod(self.step, per_epoch)
         for epoch in range(first, plan.epochs):
             rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
-            for block in cut(rows, plan.batch_size, done, per_epoch):
+            for block in cut(rows, plan.batch_size, done):
                 while len(block):
                     k = self.stretch(len(block))
                     losses, rate, watched = self.advance(block[:k])
@@ -238,7 +238,7 @@ class _Run:
         rates = np.array([rate_at(rate, self.step + j, self.epoch_losses) for j in range(k)])
         if not (np.isfinite(rates).all() and (rates >= 0).all()):
             bad = int(np.argmin(np.isfinite(rates) & (rates >= 0)))
-            raise BadInput(f"train: the schedule gave the rate {rates[bad]} at step {self.step + bad}; got from {rate!r}.")
+            raise BadInput(f"train: {rate!r} gave {rates[bad]} at step {self.step + bad}; a finite rate is wanted.")
         return rates
 
     def account(self, losses: NDArray[np.float64], batch: int) -> None:

@@ -9,7 +9,7 @@ import click
 
 from .. import __version__
 from ..engines import available_engines
-from ..state import load, load_preparation
+from ..model_file import load, load_preparation
 from .common import json_option, print_facts, print_json
 from .train import describe
 

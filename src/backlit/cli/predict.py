@@ -12,8 +12,9 @@ import click
 from ..data import load_inputs
 from ..errors import BadInput
 from ..evaluation import predict
+from ..model_file import load
 from ..network import Network
-from ..state import Floats, load
+from ..state import Floats
 from .common import data_argument, json_option, model_argument, preparation_of, print_json
 
 

@@ -34,7 +34,8 @@ def command(data: str, target: str | None, hidden: tuple[int, ...], batch: int, 
     for number, layer in enumerate(trace.layers, 1):
         for name, values in (("z", layer.z), ("a", layer.a), ("delta = ∂L/∂z", layer.delta)):
             print_table(f"layer {number}: {name} {values.shape}", *folded(values, examples))
-    print_table("loss of each example", ["", "loss"], list(zip(examples, map("{:.4f}".format, trace.example_losses))))
+    losses = zip(examples, trace.example_losses, strict=True)
+    print_table("loss of each example", ["", "loss"], [(name, f"{loss:.4f}") for name, loss in losses])
     sums = np.stack([trace.running_sum(i)[-1].b for i in range(len(chosen) + 1)])
     print_table(
         f"layer {len(trace.layers)}: the sum of ∂L/∂b grows, the parameters stand still",

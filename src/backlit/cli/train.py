@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,29 +13,30 @@ import click
 from ..data import Dataset, Preparation, load_dataset
 from ..errors import BadInput
 from ..evaluation import evaluate
+from ..model_file import save
 from ..network import HIDDEN, Network
 from ..observers import EarlyStopping, fit
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
-from ..state import initial_state, save
+from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
-UPDATES = 3000  # about what a small table needs; epochs follow from it
+UPDATES = 1000  # about what a small table needs; epochs follow from it
 RATES = {"sgd": 0.1, "adam": 0.01, "adamw": 0.01}
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The prepared rows to train on, to validate with and to test on."""
+    """The prepared rows to train on, to validate with and to test on; the last are read when they are asked for."""
 
     train: Dataset
     validation: Dataset | None
-    test: Dataset
+    test: Callable[[], Dataset]
     preparation: Preparation
 
 
-class Sizes(click.ParamType):
+class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Hidden sizes as people type them: 30, or 64,32, or 0 for none."""
 
     name = "sizes"
@@ -57,11 +59,12 @@ class Sizes(click.ParamType):
 @click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
 @click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--optimizer", type=click.Choice(list(RATES)), default="adam", show_default=True)
+@click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
 @click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
 @click.option("--momentum", type=float, default=0.0, show_default=True, help="For sgd.")
+@click.option("--weight-decay", type=float, default=0.1, show_default=True, help="For adamw.")
 @seed_option
 @click.option("--engine", default="auto", show_default=True, help="See: backlit info.")
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
@@ -80,6 +83,7 @@ def command(
     rate: float | None,
     schedule: str,
     momentum: float,
+    weight_decay: float,
     seed: int,
     engine: str,
     validation: float | None,
@@ -102,11 +106,12 @@ def command(
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
     epochs = epochs or max(5, round(UPDATES / per_epoch))
-    opt = optimizer_for(optimizer, RATES[optimizer] if rate is None else rate, schedule, momentum, epochs * per_epoch)
+    rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
+    opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
         click.echo(
-            f"{describe(net)}: {net.n_parameters:,} parameters · {len(parts.train):,} rows to train on, "
-            f"{len(parts.test):,} to test on · {per_epoch} updates an epoch",
+            f"{describe(net)}: {net.n_parameters:,} parameters · {len(parts.train):,} rows to train on · "
+            f"{per_epoch} updates an epoch",
             err=True,
         )
     state, history = fit(
@@ -124,8 +129,9 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    loss, score = evaluate(net, state, parts.test)
-    name = score_name(parts.train)
+    name, test = score_name(net, parts.train), parts.test
+    del parts  # a large training part isn't kept beside the test part
+    loss, score = evaluate(net, state, test())
     if as_json:
         curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}
         curves |= {"validation_loss": history.validation_loss, "validation_score": history.validation_score}
@@ -146,7 +152,8 @@ def check_writable(path: Path) -> None:
 
 def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
     """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
-    own_test = raw.test is not None
+    source = raw.test_source
+    own_test = source is not None
     train, test = (raw, None) if own_test else raw.split(1 - TEST_SHARE, seed)
     held: Dataset | None = None
     if validation is not None:
@@ -156,9 +163,13 @@ def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
     # Pixels of IDX files are in [0, 1] already; every other number may have any unit.
     preparation = Preparation.learn(train, scale=not own_test, scale_target=train.classes is None)
     apply = preparation.apply_to
-    test = raw.test if test is None else test
-    assert test is not None
-    return Parts(apply(train), None if held is None else apply(held), apply(test), preparation)
+
+    def prepared_test() -> Dataset:
+        rows = test or (source() if callable(source) else source)
+        assert rows is not None
+        return apply(rows)
+
+    return Parts(apply(train), None if held is None else apply(held), prepared_test, preparation)
 
 
 def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Network:
@@ -171,17 +182,21 @@ def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Netw
     return Network([n_in, *hidden, 1 if data.y.ndim == 1 else data.y.shape[1]], activation, "linear", "quadratic")
 
 
-def optimizer_for(name: str, rate: float, schedule: str, momentum: float, steps: int) -> Optimizer:
-    """The optimizer with its schedule over all the updates of the run."""
+def schedule_for(name: str, rate: float, steps: int) -> Rate:
+    """The learning rate over all the updates of the run."""
     if not rate > 0:
         raise BadInput(f"--rate: a number above 0 is wanted; got {rate:g}.")
+    rates: dict[str, Rate] = {"one-cycle": OneCycle(rate, steps), "cosine": Cosine(rate, steps), "constant": rate}
+    return rates[name]
+
+
+def optimizer_for(name: str, rate: Rate, momentum: float, weight_decay: float) -> Optimizer:
+    """The optimizer of that name; a momentum is for sgd only."""
     if momentum and name != "sgd":
         raise BadInput(f"--momentum is for --optimizer sgd; {name} has its own moments. Leave it out.")
-    rates: dict[str, Rate] = {"one-cycle": OneCycle(rate, steps), "cosine": Cosine(rate, steps), "constant": rate}
-    chosen = rates[schedule]
     if name == "sgd":
-        return SGD(chosen, momentum=momentum)
-    return Adam(chosen) if name == "adam" else AdamW(chosen)
+        return SGD(rate, momentum=momentum)
+    return Adam(rate) if name == "adam" else AdamW(rate, weight_decay=weight_decay)
 
 
 def describe(net: Network) -> str:

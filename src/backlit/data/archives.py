@@ -39,9 +39,7 @@ def read_npz(path: Path) -> Dataset:
 
 def read_npy_folder(folder: Path) -> Dataset:
     """The data set of a folder with x.npy and y.npy, memory-mapped."""
-    return _dataset(
-        folder, [file.stem for file in folder.glob("*.npy")], lambda name: read_npy(folder / f"{name}.npy")
-    )
+    return _dataset(folder, [file.stem for file in folder.glob("*.npy")], lambda name: read_npy(folder / f"{name}.npy"))
 
 
 def read_npy_pair(path: Path) -> Dataset:
@@ -51,8 +49,7 @@ def read_npy_pair(path: Path) -> Dataset:
     beside = next((file for file in candidates if file.exists()), None)
     if beside is None:
         raise BadInput(
-            f"{place(path)}: wanted a pair of files such as x.npy and y.npy in one folder, and the first "
-            "of them named"
+            f"{place(path)}: wanted a pair of files such as x.npy and y.npy in one folder, and the first of them named"
         )
     x, y = read_npy(path), read_npy(beside)
     with about(path):
@@ -99,9 +96,7 @@ def _test_part(
 def _find(part: str, held: list[str], where: Path) -> str:
     found = next((name for name in NAMES[part] if name in held), None)
     if found is None:
-        raise BadInput(
-            f"{place(where)}: wanted {WANTED}; {part} is missing, it holds {listed(held) or 'nothing'}"
-        )
+        raise BadInput(f"{place(where)}: wanted {WANTED}; {part} is missing, it holds {listed(held) or 'nothing'}")
     return found
 
 
@@ -113,9 +108,7 @@ def _member(path: Path, name: str) -> Array:
             raise BadInput(f"{place(path)}: wanted an array {name}, which is gone; write the file anew")
         factor = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MOST_INFLATION}.get(info.compress_type, 0)
         if info.file_size > factor * min(info.compress_size, path.stat().st_size):
-            raise BadInput(
-                f"{place(path)}: {name} claims more bytes than the file holds; save it with numpy.savez"
-            )
+            raise BadInput(f"{place(path)}: {name} claims more bytes than the file holds; save it with numpy.savez")
         with archive.open(info) as stream:
             version = np.lib.format.read_magic(stream)
             header = {
@@ -123,11 +116,13 @@ def _member(path: Path, name: str) -> Array:
                 (2, 0): np.lib.format.read_array_header_2_0,
             }
             if version not in header:
-                raise BadInput(
-                    f"{place(path)}: {name} has .npy version {version}: wanted plain numbers or texts"
-                )
+                raise BadInput(f"{place(path)}: {name} has .npy version {version}: wanted plain numbers or texts")
             shape, _, dtype = header[version](stream)
-            if dtype.hasobject or math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
+            if (
+                dtype.hasobject
+                or min(shape, default=0) < 0
+                or math.prod(shape) * dtype.itemsize != info.file_size - stream.tell()
+            ):
                 raise BadInput(
                     f"{place(path)}: {name} says shape {shape} of {dtype}, which isn't what the archive "
                     "holds; "

@@ -43,9 +43,7 @@ def check_finite(name: str, array: Array) -> None:
 def as_view(name: str, value: object) -> Array:
     """``value`` as a read-only array that shares its memory; lists become arrays, memory maps stay so."""
     if isinstance(value, np.ma.MaskedArray):
-        raise BadInput(
-            f"{name} is a masked array: wanted plain numbers; fill or drop its masked entries first"
-        )
+        raise BadInput(f"{name} is a masked array: wanted plain numbers; fill or drop its masked entries first")
     try:
         view: Array = value.view() if isinstance(value, np.memmap) else np.asarray(value).view()
     except Exception as error:  # objects with __array__ may raise anything
@@ -58,8 +56,7 @@ def as_view(name: str, value: object) -> Array:
 def _refuse_kind(name: str, value: object, array: Array) -> None:
     given = type(value).__name__
     raise BadInput(
-        f"{name} holds {array.dtype} values (from a {given}): wanted real numbers; convert it to a float "
-        "array first"
+        f"{name} holds {array.dtype} values (from a {given}): wanted real numbers; convert it to a float array first"
     )
 
 
@@ -69,9 +66,7 @@ def inputs(value: object) -> Array:
     if x.dtype.kind not in "biuf":
         _refuse_kind("x", value, x)
     if x.ndim == 1:
-        raise BadInput(
-            f"x has shape {x.shape}: wanted (N, n_in); for one input, reshape to (N, 1): x.reshape(-1, 1)"
-        )
+        raise BadInput(f"x has shape {x.shape}: wanted (N, n_in); for one input, reshape to (N, 1): x.reshape(-1, 1)")
     if x.ndim != 2 or 0 in x.shape:
         raise BadInput(f"x has shape {x.shape}: wanted (N, n_in) with at least one row and one column")
     check_finite("x", x)
@@ -100,9 +95,7 @@ def answers(value: object, n: int) -> Array:
     if y.ndim not in (1, 2) or 0 in y.shape[1:]:
         raise BadInput(f"y has shape {y.shape}: wanted ({n},) labels or numbers, or ({n}, n_out) numbers")
     if len(y) != n:
-        raise BadInput(
-            f"x has {n} rows and y has {len(y)} (shape {y.shape}): wanted as many; check which rows belong"
-        )
+        raise BadInput(f"x has {n} rows and y has {len(y)} (shape {y.shape}): wanted as many; check which rows belong")
     if y.ndim == 1 and (y.dtype.kind in "OT" or (y.dtype.kind == "U" and isinstance(value, list | tuple))):
         y = as_view("y", _plain_labels(value, y))
     if y.dtype.kind not in ("biuf" if y.ndim == 2 else "biufU"):
@@ -123,9 +116,7 @@ def weights(value: object, n: int) -> Array:
     check_finite("sample_weight", np.asarray(s))
     if (s < 0).any():
         row = int(np.argmax(s < 0))
-        raise BadInput(
-            f"sample_weight[{row}] is {float(s[row])}: wanted weights of 0 or more; drop such rows"
-        )
+        raise BadInput(f"sample_weight[{row}] is {float(s[row])}: wanted weights of 0 or more; drop such rows")
     check_some_weight(s)
     return s
 

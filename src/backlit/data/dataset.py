@@ -62,9 +62,7 @@ class Dataset:
             return data
         if isinstance(data, tuple | list) and len(data) in (2, 3):
             return cls(*data)
-        came = (
-            f"{type(data).__name__} of {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
-        )
+        came = f"{type(data).__name__} of {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
         raise BadInput(f"data is a {came}: wanted a Dataset, (x, y) or (x, y, sample_weight)")
 
     @property
@@ -111,6 +109,11 @@ class Dataset:
             self._test = self._test()
         return self._test
 
+    @property
+    def test_source(self) -> Dataset | Callable[[], Dataset | None] | None:
+        """The test part if it has been read, or the function that reads it: it doesn't hold on to this data."""
+        return self._test
+
     def __len__(self) -> int:
         return len(self._x)
 
@@ -140,9 +143,7 @@ class Dataset:
         """The rows with these numbers (from 0, in this order), copied into memory, without a test part."""
         numbers = np.asarray(rows)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or numbers.size == 0:
-            raise BadInput(
-                f"rows has shape {numbers.shape} and type {numbers.dtype}: wanted at least one whole number"
-            )
+            raise BadInput(f"rows has shape {numbers.shape} and type {numbers.dtype}: wanted at least one whole number")
         outside = (numbers < 0) | (numbers >= len(self))
         if outside.any():
             place = int(np.argmax(outside))
@@ -198,9 +199,7 @@ def _sorted_classes(classes: Iterable[Label], y: Array) -> tuple[Label, ...]:
     if not given or not one_kind or len(set(given)) != len(given):
         raise BadInput(f"classes is {shown(given)}: wanted different labels, all int or all str")
     if y.ndim != 1:
-        raise BadInput(
-            f"y has shape {y.shape}: wanted ({len(y)},) labels where classes are named; leave classes out"
-        )
+        raise BadInput(f"y has shape {y.shape}: wanted ({len(y)},) labels where classes are named; leave classes out")
     ordered = tuple(sorted(given))
     codes(y, ordered)
     return ordered
@@ -211,7 +210,5 @@ def _column_names(columns: Iterable[str], n_in: int) -> tuple[str, ...]:
         raise BadInput(f"columns is {shown(columns)}: wanted a list of {n_in} names")
     names = tuple(columns)
     if len(names) != n_in or not all(isinstance(name, str) for name in names) or len(set(names)) != n_in:
-        raise BadInput(
-            f"columns holds {len(names)} names: wanted {n_in} different texts, one for each column of x"
-        )
+        raise BadInput(f"columns holds {len(names)} names: wanted {n_in} different texts, one for each column of x")
     return names

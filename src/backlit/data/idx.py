@@ -39,9 +39,7 @@ def read_idx(path: Path, *, as_images: bool) -> Array:
         result = np.empty(count, np.float32 if scaled else stored.newbyteorder("="))
         _fill(result, stream, stored, path, scaled)
         if stream.read(1):
-            raise BadInput(
-                f"{place(path)}: more bytes follow than its header's shape {shape} holds; get the file anew"
-            )
+            raise BadInput(f"{place(path)}: more bytes follow than its header's shape {shape} holds; get the file anew")
     return result.reshape((shape[0], count // shape[0]) if as_images else shape)
 
 
@@ -60,9 +58,7 @@ def _header(stream: BinaryIO, path: Path, limit: int) -> tuple[np.dtype[Any], tu
     stored = np.dtype(TYPES[magic[2]])
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     if 0 in shape:
-        raise BadInput(
-            f"{place(path)}: its header says shape ({listed(map(str, shape))}): wanted at least one item"
-        )
+        raise BadInput(f"{place(path)}: its header says shape ({listed(map(str, shape))}): wanted at least one item")
     if math.prod(shape) * stored.itemsize > limit:
         raise BadInput(
             f"{place(path)}: its header says shape ({listed(map(str, shape))}), more than the file holds; "

@@ -9,6 +9,7 @@ import http.client
 import os
 import re
 import tempfile
+import urllib.error
 import urllib.request
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..errors import BadInput
 from .dataset import Dataset
 from .idx import read_idx
 from .targets import Label, classes_with, labels_in
-from .wording import about, place
+from .wording import about, place, reading
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 CHECKSUMS = {  # MD5, as published; they tell a damaged download, not a forged one
@@ -42,9 +43,9 @@ class IdxFolder(NamedTuple):
 
 def find_idx_folder(folder: Path) -> IdxFolder | None:
     """The four files in ``folder`` (unpacked ones first, - or . before idx), or None if one is missing."""
-    names = (
-        sorted(os.listdir(folder), key=lambda name: (name.endswith(".gz"), name)) if folder.is_dir() else []
-    )
+    with reading(folder, "a folder"):
+        held = os.listdir(folder) if folder.is_dir() else []
+    names = sorted(held, key=lambda name: (name.endswith(".gz"), name))
     found = []
     for part in "train[-.]images", "train[-.]labels", "t10k[-.]images", "t10k[-.]labels":
         pattern = re.compile(part + r"([-.]idx\d+)?([-.]ubyte)?(\.gz)?")
@@ -74,9 +75,7 @@ def idx_pair(images: Path, labels: Path, classes: tuple[Label, ...] | None = Non
 def labels_beside(images: Path) -> Path:
     """The labels file that belongs to an images file, by its name. Raises BadInput if there is none."""
     if "images" not in images.name:
-        raise BadInput(
-            f"{place(images)}: wanted an IDX file with 'images' in its name, and its labels file beside it"
-        )
+        raise BadInput(f"{place(images)}: wanted an IDX file with 'images' in its name, and its labels file beside it")
     stem = images.name.removesuffix(".gz").replace("images", "labels")
     names = [re.sub(r"idx\d+", "idx1", stem), stem]
     for name in [name + ending for name in names for ending in ("", ".gz")]:
@@ -103,6 +102,8 @@ def load_mnist() -> Dataset:
             if not (cache / name).exists():
                 _download(MIRROR + name, cache / name, checksum)
     except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(
             f"mnist: not found in {', '.join(place(folder) for folder in looked)}, and the download from "
@@ -113,9 +114,7 @@ def load_mnist() -> Dataset:
         ) from error
     files = find_idx_folder(cache)
     if files is None:
-        raise BadInput(
-            f"mnist: {place(cache)} lacks some of {', '.join(CHECKSUMS)} after the download; try again"
-        )
+        raise BadInput(f"mnist: {place(cache)} lacks some of {', '.join(CHECKSUMS)} after the download; try again")
     return read_idx_folder(files)
 
 
@@ -132,9 +131,7 @@ def _download(url: str, to: Path, checksum: str) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
     with (
         urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
-        tempfile.NamedTemporaryFile(
-            dir=to.parent, prefix=to.name + ".", suffix=".part", delete=False
-        ) as part,
+        tempfile.NamedTemporaryFile(dir=to.parent, prefix=to.name + ".", suffix=".part", delete=False) as part,
     ):
         try:
             size = answer.length

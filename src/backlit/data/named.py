@@ -26,9 +26,7 @@ KNOWN = (
     KnownDataset("wine", 178, 13, 3, "wines of three growers: chemical analysis"),
     KnownDataset("breast_cancer", 569, 30, 2, "cell nuclei of tumours: malignant or benign"),
     KnownDataset("diabetes", 442, 10, None, "patients: progression of diabetes after one year"),
-    KnownDataset(
-        "mnist", 60000, 784, 10, "handwritten digits, 28 × 28 pixels of 0 to 1; 10000 more to test on"
-    ),
+    KnownDataset("mnist", 60000, 784, 10, "handwritten digits, 28 × 28 pixels of 0 to 1; 10000 more to test on"),
 )
 
 
@@ -43,10 +41,8 @@ def load_named(name: str) -> Dataset:
         return load_mnist()
     from sklearn import datasets  # type: ignore[import-untyped]
 
-    if name == "diabetes":
-        bunch = datasets.load_diabetes(scaled=False)  # the default is centred and scaled over all rows
-    else:
-        bunch = getattr(datasets, f"load_{name}")()
+    options = {"scaled": False} if name == "diabetes" else {}  # its default is scaled over all rows
+    bunch = getattr(datasets, f"load_{name}")(**options)
     y: Array = bunch.target
     if y.dtype.kind in "iu" and name != "digits":
         y = bunch.target_names.astype(str)[y]

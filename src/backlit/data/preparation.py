@@ -58,16 +58,20 @@ class Preparation:
         of_x = _mean_and_deviation(data.x, data.columns) if scale else (None, None)
         of_y: tuple[tuple[float, ...] | None, ...] = (None, None)
         if scale_target:
-            of_y = _mean_and_deviation(data.y.reshape(len(data), -1), data.target and (data.target,))
+            if data.y.dtype.kind == "U":
+                raise BadInput(
+                    f"y holds texts ({shown(str(data.y[0]))}): wanted numbers to scale; leave scale_target out"
+                )
+            of_y = _mean_and_deviation(
+                data.y.reshape(len(data), -1), (data.target,) if data.target and data.y.ndim == 1 else None
+            )
         return cls(n_in, data.columns, data.target, classes, *of_x, *of_y)
 
     def apply(self, x: object) -> Array:
         """Prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
         raw = inputs(x)
         if raw.shape[1] != self.inputs:
-            raise BadInput(
-                f"x has shape {raw.shape}: wanted (N, {self.inputs}), as in training; give the same columns"
-            )
+            raise BadInput(f"x has shape {raw.shape}: wanted (N, {self.inputs}), as in training; give the same columns")
         if self.mean is None or self.scale is None:
             return raw
         mean, scale = np.array(self.mean), np.array(self.scale)
@@ -92,9 +96,7 @@ class Preparation:
 
         Raises BadInput for a column that is missing or a label that training didn't know.
         """
-        y = data.y
-        if self.target_mean is not None:
-            y = ((y.reshape(len(y), -1) - np.array(self.target_mean)) / np.array(self.target_scale)).reshape(y.shape)
+        y = self._scaled_answers(data.y)
         return Dataset(
             self.apply(self._columns_of(data)),
             y,
@@ -103,8 +105,22 @@ class Preparation:
             columns=self.columns,
             target=data.target,
             note=data.note,
-            test=partial(_prepared_test, self, data),
+            test=None if data.test_source is None else partial(_prepared_test, self, data),
         )
+
+    def _scaled_answers(self, y: Array) -> Array:
+        """y (N,) or (N, n_out) as the network is to give it; BadInput for texts and other widths."""
+        if self.target_mean is None:
+            return y
+        width = len(self.target_mean)
+        if y.dtype.kind == "U" or y.size != len(y) * width:
+            raise BadInput(
+                f"y has shape {y.shape} and type {y.dtype}: wanted {width} number{'s' * (width != 1)} per row, "
+                "as in training; name the column that the model was trained on"
+            )
+        columns = y.reshape(len(y), width)
+        scaled: Array = (columns - np.array(self.target_mean)) / np.array(self.target_scale)
+        return scaled.reshape(y.shape)
 
     def restore(self, outputs: Array) -> Array:
         """Outputs (N, n_out) of the network in the unit of the answers."""
@@ -119,8 +135,7 @@ class Preparation:
         missing = [name for name in self.columns if name not in data.columns]
         if missing:
             raise BadInput(
-                f"column {shown(missing[0])} is missing: wanted {listed(self.columns)}, came "
-                f"{listed(data.columns)}"
+                f"column {shown(missing[0])} is missing: wanted {listed(self.columns)}, came {listed(data.columns)}"
             )
         return data.x[:, [data.columns.index(name) for name in self.columns]]
 
@@ -138,35 +153,27 @@ class Preparation:
         """The Preparation of a record made by ``to_record``; BadInput for anything else."""
         if not isinstance(record, Mapping) or set(record) != set(FIELDS):
             came = listed(sorted(map(str, record))) if isinstance(record, Mapping) else type(record).__name__
-            raise BadInput(
-                f"preparation: wanted the fields {listed(FIELDS)}, came {came}; save the model anew"
-            )
+            raise BadInput(f"preparation: wanted the fields {listed(FIELDS)}, came {came}; save the model anew")
         n, target = record["inputs"], record["target"]
         if type(n) is not int or not 1 <= n <= MOST_INPUTS:
             raise _odd("inputs", f"a whole number from 1 to {MOST_INPUTS}", n)
         if target is not None and type(target) is not str:
             raise _odd("target", "a text or null", target)
-        mean, scale = (_floats(name, record[name], n) for name in ("mean", "scale"))
-        if (mean is None) != (scale is None):
-            raise _odd("scale", "mean and scale both, or neither", record["scale"])
-        if scale is not None and min(scale) <= 0:
-            raise _odd("scale", "numbers above 0", min(scale))
+        of_x = _scaling("mean", "scale", record, n)
         columns = _texts("columns", record["columns"])
         if columns is not None and len(columns) != n:
             raise _odd("columns", f"{n} names", columns)
         outputs = record["target_mean"]
-        n_out = len(outputs) if isinstance(outputs, list) else 0
-        of_y = (_floats(name, record[name], n_out) for name in ("target_mean", "target_scale"))
-        return cls(n, columns, target, _classes(record["classes"]), mean, scale, *of_y)
+        n_out = max(1, len(outputs)) if isinstance(outputs, list) else 1
+        of_y = _scaling("target_mean", "target_scale", record, n_out)
+        return cls(n, columns, target, _classes(record["classes"]), *of_x, *of_y)
 
 
 def _prepared_test(preparation: Preparation, data: Dataset) -> Dataset | None:
     return None if data.test is None else preparation.apply_to(data.test)
 
 
-def _mean_and_deviation(
-    x: Array, columns: tuple[str, ...] | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _mean_and_deviation(x: Array, columns: tuple[str, ...] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """One number per column of x, in float64, by two passes: one pass loses digits where the mean is large."""
     n, n_in = x.shape
     total, squares = np.zeros(n_in), np.zeros(n_in)
@@ -180,6 +187,8 @@ def _mean_and_deviation(
         for _, block in blocks(x):
             squares += ((block.astype(np.float64) - mean) ** 2).sum(axis=0)
         deviation = np.sqrt(squares / n)
+    constant = low == high  # what it deviates are roundings of its mean
+    mean[constant], deviation[constant] = low[constant], 0
     odd = ~np.isfinite(mean + deviation)
     if odd.any():
         column = int(np.argmax(odd))
@@ -188,13 +197,24 @@ def _mean_and_deviation(
             f"{low[column]:.6g} "
             f"to {high[column]:.6g}: missing values or too large to scale; give it in another unit"
         )
-    # a constant column has a deviation of roundings only, and values near 1e-170 have squares that vanish
-    deviation[(low == high) | (deviation == 0)] = 1
+    deviation[deviation == 0] = 1  # constant, or so small that the squares vanish
     return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
 def _odd(field: str, wanted: str, came: object) -> BadInput:
     return BadInput(f"preparation: field {field}: wanted {wanted}, came {shown(came)}; save the model anew")
+
+
+def _scaling(
+    mean_field: str, scale_field: str, record: Mapping[str, object], n: int
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Both fields of ``record`` with n numbers each, the second above 0; or None twice."""
+    mean, scale = _floats(mean_field, record[mean_field], n), _floats(scale_field, record[scale_field], n)
+    if (mean is None) != (scale is None):
+        raise _odd(scale_field, f"{mean_field} and {scale_field} both, or neither", record[scale_field])
+    if scale is not None and min(scale) <= 0:
+        raise _odd(scale_field, "numbers above 0", min(scale))
+    return mean, scale
 
 
 def _floats(field: str, value: object, n: int) -> tuple[float, ...] | None:

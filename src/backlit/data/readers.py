@@ -62,22 +62,14 @@ def load_inputs(name_or_path: str | os.PathLike[str], preparation: Preparation |
         return read_table_columns(path, columns, target)
     if path.is_dir():
         return load_dataset(path).x
-    x = (
-        npz_inputs(path)
-        if kind == "npz"
-        else read_npy(path)
-        if kind == "npy"
-        else read_idx(path, as_images=True)
-    )
+    x = npz_inputs(path) if kind == "npz" else read_npy(path) if kind == "npy" else read_idx(path, as_images=True)
     with about(path):
         return inputs(x)
 
 
 def _no_target(what: str, target: str | None) -> None:
     if target is not None:
-        raise BadInput(
-            f"target is {shown(target)}: it names a column of a table, but {what} is none; leave it out"
-        )
+        raise BadInput(f"target is {shown(target)}: it names a column of a table, but {what} is none; leave it out")
 
 
 def _existing(name_or_path: str | os.PathLike[str]) -> Path:

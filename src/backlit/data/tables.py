@@ -5,11 +5,11 @@ target_column.py.
 """
 
 import csv
-import io
 import math
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,6 +24,7 @@ from .wording import did_you_mean, listed, place, reading, shown
 if TYPE_CHECKING:
     import _csv
 
+LONGEST_HEADER = 1 << 17  # characters of a header with line breaks in quotes
 LONGEST_LINE = 1 << 24  # characters; a file without line ends must not be read as one line
 DELIMITERS = ",;\t"
 USUAL_TARGETS = ("target", "label", "class", "y")
@@ -39,8 +40,7 @@ def read_table(path: Path, target: str | None) -> Dataset:
     with _opened(path) as (header, rows):
         if len(header) < 2:
             raise BadInput(
-                f"{place(path)}: has one column ({listed(header)}): wanted inputs and a target, divided by "
-                ", ; or tab"
+                f"{place(path)}: has one column ({listed(header)}): wanted inputs and a target, divided by , ; or tab"
             )
         position, how = _choose_target(header, target, path)
         names = header[:position] + header[position + 1 :]
@@ -89,20 +89,16 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[st
         path.open(encoding="utf-8-sig", newline="") as file,
     ):
         lines = _lines(file, path)
-        first = next(lines, "")
-        while first and not first.strip():
-            first = next(lines, "")
-        if not first:
+        head = _head(lines)
+        if not head:
             raise BadInput(f"{place(path)}: is empty: wanted a header line and rows of numbers")
-        delimiter = max(DELIMITERS, key=lambda d: len(next(csv.reader(io.StringIO(first), delimiter=d), [])))
-        reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
+        delimiter = max(DELIMITERS, key=lambda d: _width(head, d))
+        reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
         try:
-            header = _column_names(next(reader), path)
+            header = _column_names(next(cells for cells in reader if cells), path)
             yield header, _rows(reader, len(header), path)
         except csv.Error as error:
-            raise BadInput(
-                f"{place(path)} near line {reader.line_num + 1}: {error}; check its quotes"
-            ) from error
+            raise BadInput(f"{place(path)} near line {reader.line_num}: {error}; check its quotes") from error
         except UnicodeDecodeError as error:
             raise BadInput(
                 f"{place(path)} after line {reader.line_num}: wanted UTF-8 text, came byte "
@@ -110,9 +106,25 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[st
             ) from error
 
 
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def _head(lines: Iterator[str]) -> list[str]:
+    """The lines up to the end of the header, which may hold line breaks in quotes; nothing for an empty file."""
+    head: list[str] = []
+    quotes = length = 0
+    for line in lines:
+        head.append(line if line.strip() else "\n")
+        quotes += line.count('"')
+        length += len(line.strip())
+        if (length and quotes % 2 == 0) or length > LONGEST_HEADER:
+            break
+    return head if length else []
+
+
+def _width(head: list[str], delimiter: str) -> int:
+    """Cells of the header if this delimiter divides them; 0 where its quotes make no sense then."""
+    try:
+        return max(map(len, csv.reader(head, delimiter=delimiter, strict=True)))
+    except csv.Error:
+        return 0
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
@@ -129,9 +141,7 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 def _column_names(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
     if all(as_number(name) is not None for name in names):
-        raise BadInput(
-            f"{place(path)} line 1: holds numbers only: wanted a header with the columns' names; add one"
-        )
+        raise BadInput(f"{place(path)} line 1: holds numbers only: wanted a header with the columns' names; add one")
     seen: set[str] = set()
     for number, name in enumerate(names, 1):
         if not name:

@@ -36,9 +36,7 @@ class TargetColumn:
 
     def __init__(self, name: str, path: Path) -> None:
         self._name, self._path = name, path
-        self._texts: (
-            dict[str, int] | None
-        ) = {}  # text -> code, in order of first sight; None: too many to be classes
+        self._texts: dict[str, int] | None = {}  # text -> code, in order of first sight; None: too many to be classes
         self._codes = array("l")
         self._numbers: array[float] | None = array("d")  # None: some cell is no number
 
@@ -50,9 +48,7 @@ class TargetColumn:
         if number is None:
             self._numbers = None
             if len(cell) > LONGEST_LABEL or "\0" in cell:
-                self._refuse(
-                    line, cell, f"a class name of at most {LONGEST_LABEL} characters", "name another target"
-                )
+                self._refuse(line, cell, f"a class name of at most {LONGEST_LABEL} characters", "name another target")
         elif self._numbers is not None:
             self._numbers.append(number)
         if self._texts is not None:

@@ -52,21 +52,15 @@ def codes(y: Array, classes: tuple[Label, ...]) -> Array:
     """(N,) places of the labels y in ``classes``, which is sorted; BadInput for a label that isn't there."""
     table = np.array(classes)
     if (y.dtype.kind == "U") != (table.dtype.kind == "U"):
-        raise BadInput(
-            f"y holds {y.dtype} labels and classes are {_some(classes)}: wanted both text or both numbers"
-        )
+        raise BadInput(f"y holds {y.dtype} labels and classes are {_some(classes)}: wanted both text or both numbers")
     if y.dtype.kind in "iu":
-        with suppress(
-            OverflowError
-        ):  # of one type where they fit: uint64 and int64 would be compared as floats
+        with suppress(OverflowError):  # of one type where they fit: uint64 and int64 would be compared as floats
             table = np.array(classes, dtype=y.dtype)
     found = np.searchsorted(table, np.asarray(y)).clip(max=len(table) - 1)
     other = table[found] != y
     if other.any():
         row = int(np.argmax(other))
-        raise BadInput(
-            f"y[{row}] is {y[row].item()!r}: wanted one of the {len(classes)} classes {_some(classes)}"
-        )
+        raise BadInput(f"y[{row}] is {y[row].item()!r}: wanted one of the {len(classes)} classes {_some(classes)}")
     return found
 
 

@@ -25,9 +25,7 @@ def place(path: Path) -> str:
 def listed(names: Iterable[str], limit: int = 12) -> str:
     """``a, b, c``: at most ``limit`` names, each shortened, the number of the others after them."""
     every = list(names)
-    some = ", ".join(
-        name if name.isprintable() and len(name) <= 40 else shown(name) for name in every[:limit]
-    )
+    some = ", ".join(name if name.isprintable() and len(name) <= 40 else shown(name) for name in every[:limit])
     return some + (f" and {len(every) - limit} more" if len(every) > limit else "")
 
 
@@ -58,14 +56,10 @@ def reading(path: Path, wanted: str) -> Iterator[None]:
     except BadInput:
         raise
     except MemoryError:
-        raise BadInput(
-            f"{place(path)}: does not fit into memory; give a smaller file or .npy files"
-        ) from None
+        raise BadInput(f"{place(path)}: does not fit into memory; give a smaller file or .npy files") from None
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         raise BadInput(f"{place(path)}: wanted {wanted}, but it cannot be read: {reason}") from error
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadInput(
-            f"{place(path)}: wanted {wanted}, but it is damaged or of another kind: {reason}"
-        ) from error
+        raise BadInput(f"{place(path)}: wanted {wanted}, but it is damaged or of another kind: {reason}") from error

@@ -88,7 +88,7 @@ class _Notebook:
     """One line that is redrawn in its place: live bars of the terminal leave their traces in a notebook."""
 
     def __init__(self) -> None:
-        from IPython.display import display
+        from IPython.display import display  # type: ignore[import-not-found,unused-ignore]
 
         self.handle = display({"text/plain": ""}, raw=True, display_id=True)
         self.last = 0.0

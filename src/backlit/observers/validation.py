@@ -29,7 +29,7 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 1:
-            raise BadInput(f"EarlyStopping: patience must be a whole number of epochs, at least 1; got {self.patience!r}.")
+            raise BadInput(f"EarlyStopping: patience must be a whole number of at least 1; got {self.patience!r}.")
         if not self.min_delta >= 0:
             raise BadInput(f"EarlyStopping: min_delta must be a number of at least 0; got {self.min_delta!r}.")
         if self.monitor not in MONITORS:

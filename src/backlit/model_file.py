@@ -1,0 +1,178 @@
+"""The file of a trained model: safetensors with a JSON header, written so that it is always whole, read without trust.
+
+Only this format lives here; what a State is stands in state.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import BadInput
+from .network import Network
+from .optimizers import Optimizer, from_record, slots_of, to_record
+from .state import Floats, State, check_state
+
+FORMAT = "backlit 1"
+
+
+def save(
+    path: str | os.PathLike[str],
+    net: Network,
+    opt: Optimizer,
+    state: State,
+    *,
+    preparation: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a safetensors file; nothing in it is ever executed.
+
+    It is written beside its place, synced, read back, compared, and only then renamed: whatever happens, the
+    file at ``path`` is either the old or the new one, whole. ``preparation`` is plain JSON: how raw columns
+    become x, and the names of the classes. Raises BadInput where the place can't be written.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    check_state("save", net, state)
+    header = {
+        "format": FORMAT,
+        "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
+        "optimizer": to_record(opt),
+        "step": state.step,
+        "started": state.started,
+        "epoch_losses": state.epoch_losses,
+        "epoch_sum": state.epoch_sum,
+        "preparation": preparation,
+    }
+    vectors = {"parameters": state.parameters, **state.slots}
+    # Contiguous copies, because safetensors writes the memory of a strided array in the wrong order.
+    tensors = {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    try:
+        try:
+            _write_synced(aside, to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)}))
+            _verify(aside, net, opt, state)
+            os.replace(aside, target)
+            _sync_folder(target.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"save: {path} can't be written: {error.strerror or error}. Nothing was changed.") from None
+    except (TypeError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"save: {path}: the preparation must be plain JSON with finite numbers: {error}.") from None
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems can't sync a folder; the file itself is synced
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _verify(path: Path, network: Network, optimizer: Optimizer, state: State) -> None:
+    header, vectors = _read(path)
+    same = (
+        _network_of(path, header) == network
+        and from_record(header["optimizer"]) == optimizer
+        and vectors.keys() == {"parameters", *state.slots}
+        and vectors["parameters"].tobytes() == state.parameters.tobytes()
+        and all(vectors[name].tobytes() == slot.tobytes() for name, slot in state.slots.items())
+    )
+    if not same:
+        raise BadInput(f"save: {path}: what was read back differs from what was written. Check the disk.")
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Network, Optimizer, State]:
+    """What ``save`` wrote: (network, optimizer, state). Checks every name, type and shape, and runs nothing.
+
+    Raises BadInput that names the file for anything else.
+    """
+    header, vectors = _read(path)
+    network = _network_of(path, header)
+    optimizer = _optimizer_of(path, header)
+    wanted = {"parameters", *slots_of(optimizer)}
+    if vectors.keys() not in (wanted, {"parameters"}):
+        raise BadInput(f"load: {path}: tensors {sorted(wanted)} were wanted, it holds {sorted(vectors)!r:.200}.")
+    for name, vector in vectors.items():
+        if vector.shape != (network.n_parameters,) or vector.dtype != vectors["parameters"].dtype:
+            raise BadInput(
+                f"load: {path}: tensor {name!r} must be ({network.n_parameters},) of one dtype, "
+                f"got {vector.shape} {vector.dtype}."
+            )
+    parameters = vectors.pop("parameters")
+    return network, optimizer, State(network.sizes, parameters, vectors, **_progress_of(path, header))
+
+
+def load_preparation(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The preparation that was saved with the model, plain JSON; None if there is none."""
+    preparation = _read(path)[0].get("preparation")
+    if preparation is not None and not isinstance(preparation, dict):
+        raise BadInput(f"load: {path}: the preparation must be a JSON object, got {type(preparation).__name__}.")
+    return preparation
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Floats]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            metadata = file.metadata() or {}
+            header = json.loads(metadata.get("backlit", "null"))
+            vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise BadInput(f"load: there is no file {path}.") from None
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"load: {path} is not a model that backlit saved: {reason:.200}.") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise BadInput(f"load: {path} is a safetensors file, but not a model of format {FORMAT!r}.")
+    if any(vector.dtype not in (np.float32, np.float64) for vector in vectors.values()):
+        raise BadInput(f"load: {path}: tensors of float32 or float64 were wanted.")
+    return header, vectors
+
+
+def _network_of(path: object, header: dict[str, Any]) -> Network:
+    record = header.get("network")
+    try:
+        return Network(**record)  # type: ignore[arg-type]
+    except (TypeError, BadInput) as error:
+        raise BadInput(f"load: {path}: the network in it doesn't hold: {error!s:.200}") from None
+
+
+def _optimizer_of(path: object, header: dict[str, Any]) -> Optimizer:
+    try:
+        optimizer = from_record(header.get("optimizer"))
+    except BadInput as error:
+        raise BadInput(f"load: {path}: {error}") from None
+    if not isinstance(optimizer, Optimizer):
+        raise BadInput(f"load: {path}: an optimizer was wanted, it holds {optimizer!r}.")
+    return optimizer
+
+
+def _progress_of(path: object, header: dict[str, Any]) -> dict[str, Any]:
+    step, started = header.get("step"), header.get("started")
+    losses: Any = header.get("epoch_losses")
+    running: Any = header.get("epoch_sum")
+    counts = type(step) is int and type(started) is int and 0 <= started <= step
+    numbers = type(losses) is list and all(type(n) in (int, float) for n in [*losses, running])
+    if not (counts and numbers):
+        raise BadInput(f"load: {path}: step, started, epoch_losses and epoch_sum don't hold together.")
+    return {"step": step, "started": started, "epoch_losses": tuple(map(float, losses)), "epoch_sum": float(running)}

@@ -1,0 +1,218 @@
+"""Tables as text: what is written comes back, the target is understood, and every bad cell is named."""
+
+import csv
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from refusals import answer_or_refusal, refusal
+
+from backlit.data import Dataset, Preparation, load_dataset, load_inputs, tables
+from backlit.errors import BadInput
+
+QUICK = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(
+    lambda s: s == s.strip() and s and not s[0].isdigit() and tables.as_number(s) is None and s[0] != "\ufeff"
+)
+
+
+def table(tmp_path, text, name="data.csv"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def told(path, **how):
+    message = refusal(load_dataset, path, **how)
+    assert path.name in message
+    return message
+
+
+@QUICK
+@given(
+    names=st.lists(NAME, min_size=2, max_size=5, unique=True),
+    labels=st.lists(NAME, min_size=2, max_size=4, unique=True),
+    delimiter=st.sampled_from(",;\t"),
+    newline=st.sampled_from(["\n", "\r\n", "\r"]),
+    bom=st.booleans(),
+    content=st.data(),
+)
+def test_what_csv_writes_comes_back(tmp_path, names, labels, delimiter, newline, bom, content):
+    rows = content.draw(
+        st.lists(st.lists(FINITE, min_size=len(names) - 1, max_size=len(names) - 1), min_size=2, max_size=6)
+    )
+    y = [labels[i % len(labels)] for i in range(len(rows))]
+    if len(set(y)) < 2:
+        return
+    path = tmp_path / "back.csv"
+    with path.open("w", encoding="utf-8-sig" if bom else "utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=newline, quoting=csv.QUOTE_ALL)
+        writer.writerow(names)
+        writer.writerows([*row, label] for row, label in zip(rows, y, strict=True))
+    data = load_dataset(path, target=names[-1])
+    np.testing.assert_array_equal(data.x, np.array(rows))
+    assert data.y.tolist() == y
+    assert data.columns == tuple(names[:-1])
+    assert data.target == names[-1]
+
+
+@QUICK
+@given(st.binary(max_size=200) | st.text("0123456789,;\t\n\r\"'abc.e+-", max_size=200).map(str.encode))
+def test_random_bytes_give_a_dataset_or_bad_input(tmp_path, content):
+    for head in b"", b"a,b\n":
+        path = table(tmp_path, head + content, "random.csv")
+        data, message = answer_or_refusal(load_dataset, path)
+        assert isinstance(data, Dataset) if message is None else "random.csv" in message
+
+
+def test_truncated_at_every_byte(tmp_path):
+    whole = 'a,b,kind\n1.5,"2.5","big ""one"""\n-3,4e2,"small\nthing"\n5,6,größe\n'.encode()
+    full = load_dataset(table(tmp_path, whole))
+    for length in range(len(whole)):
+        part, _ = answer_or_refusal(load_dataset, table(tmp_path, whole[:length]))
+        if part is not None:
+            np.testing.assert_array_equal(part.x, full.x[: len(part)])
+
+
+@pytest.mark.parametrize(
+    ("column", "classes", "dtype"),
+    [
+        (["0", "1", "0", "1"], (0, 1), "int64"),
+        (["3", "1", "+3", "01"], (1, 3), "int64"),
+        (["-1", "1", "-1", "1"], (-1, 1), "int64"),
+        (["1", "2", "3", "2"], None, "float64"),
+        (["3.0", "1.0", "3.0", "1.0"], None, "float64"),
+        (["1e3", "2.5", "1e3", "2.5"], None, "float64"),
+        (["b", "a", "b", "a"], ("a", "b"), "<U1"),
+        (["1", "2", "x", "1"], ("1", "2", "x"), "<U1"),
+        (["1_0", "2", "2", "2"], ("1_0", "2"), "<U3"),
+        (["True", "False"] * 2, ("False", "True"), "<U5"),
+        ([str(10**20 + i % 2) for i in range(4)], None, "float64"),
+    ],
+)
+def test_the_target_is_understood(tmp_path, column, classes, dtype):
+    data = load_dataset(table(tmp_path, "x,t\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(column))))
+    assert data.classes == classes
+    assert data.y.dtype == dtype
+    assert "'t'" in data.note
+    assert ("classes" in data.note) == (classes is not None)
+
+
+def test_a_header_with_line_breaks_and_lines_before_it(tmp_path):
+    path = table(tmp_path, '\n  \n"length\nin; cm";"big, ""kind"""\n1;x\n2;y\n')
+    data = load_dataset(path)
+    assert data.columns == ("length\nin; cm",)
+    assert data.target == 'big, "kind"'
+    assert "line 5" in told(table(tmp_path, '\n\n"a\nb",c\n1\n'))
+    assert "quotes" in told(table(tmp_path, '"a,b\n' + "1,2\n" * 50_000))
+
+
+def test_many_whole_numbers_are_numbers(tmp_path):
+    rows = "".join(f"{i},{i % 21}\n" for i in range(100))
+    assert load_dataset(table(tmp_path, "x,t\n" + rows)).classes is None
+    rows = "".join(f"{i},{i % 20}\n" for i in range(100))
+    assert load_dataset(table(tmp_path, "x,t\n" + rows)).classes == tuple(range(20))
+
+
+def test_too_many_texts_are_no_classes(tmp_path):
+    rows = "".join(f"{i},name {i}\n" for i in range(1500))
+    assert "line 1002" in told(table(tmp_path, "x,t\n" + rows))
+    rows = "".join(f"{i},{i / 7}\n" for i in range(1500))
+    assert "line 1502" in told(table(tmp_path, "x,t\n" + rows + "1500,odd\n"))
+
+
+def test_which_column_is_the_target(tmp_path):
+    text = "Label,a,b\n0,1,2\n1,3,4\n0,5,6\n1,7,8\n"
+    data = load_dataset(table(tmp_path, text))
+    assert data.target == "Label"
+    assert data.x[:, 0].tolist() == [1, 3, 5, 7]
+    data = load_dataset(table(tmp_path, text), target="a")
+    assert data.columns == ("Label", "b")
+    assert data.y.tolist() == [1, 3, 5, 7]
+    data = load_dataset(table(tmp_path, text.replace("Label", "c")))
+    assert data.target == "b"
+    assert "last column" in data.note
+    message = told(table(tmp_path, text), target="lable")
+    assert "did you mean" in message
+    assert "Label, a, b" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["empty"]),
+        ("\n\n", ["empty"]),
+        ("a,b\n", ["no rows"]),
+        ("a,b\n\n\n", ["no rows"]),
+        ("1,2\n3,4\n", ["line 1", "header"]),
+        ("a,a\n1,2\n", ["line 1", "'a'"]),
+        ("a,,c\n1,2,3\n", ["column 2 has no name"]),
+        ("a\n1\n2\n", ["one column (a)"]),
+        ("a,b\n1,2\n\n3\n", ["line 4", "1 cells", "wanted 2"]),
+        ("a,b\n1,2\n1,2,3\n", ["line 3", "3 cells"]),
+        ("a,b\n1,2\nred,3\n", ["line 3", "column 'a'", "'red'"]),
+        ("a,b\n1,2\n,3\n", ["line 3", "column 'a'", "missing"]),
+        ("a,b\n1,2\nnan,3\n", ["line 3", "column 'a'", "missing"]),
+        ("a,b\n1,2\n1e999,3\n", ["line 3", "column 'a'", "too large"]),
+        ("a,b\n1,2\n1_000,3\n", ["line 3", "column 'a'", "1_000"]),
+        ("a,b\n1,2\n3,\n", ["line 3", "target 'b'"]),
+        ("a,b\n1,x\n3,NaN\n", ["line 3", "target 'b'"]),
+        ("a,b\n1,2.5\n3,-inf\n", ["line 3", "target 'b'"]),
+        ("a;b\n1,5;2\n", ["line 2", "column 'a'", "'1,5'"]),
+        ("a,b\n1,x\n2,x\n", ["'x' in every row"]),
+        ("a,b\n1,0\n2,0\n", ["0 in every row"]),
+        ('a,b\n"1,2\n3,4\n', ["line", "quotes"]),
+        ('a,b\n"1"2,3\n', ["line 2", "quotes"]),
+        ('a,b\n"1\n2",3\n', ["line 3", "column 'a'", r"'1\n2'"]),
+        (b"a,b\n1,\xff\n", ["UTF-8", "0xff"]),
+        (b"\xff\xfea\0,\0b\0", ["UTF-8"]),
+        ("a,b\n1," + "x" * 101 + "\n", ["line 2", "100 characters"]),
+        ("a,b\n1,x\0\n", ["line 2", "class name"]),
+        ("a,b\n" + "1" * 200_000 + ",3\n", ["line 2"]),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, words):
+    message = told(table(tmp_path, text))
+    for word in words:
+        assert word in message
+    assert len(message) < 400
+
+
+def test_a_line_without_end_is_not_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "LONGEST_LINE", 1000)
+    assert "line 2: is longer" in told(table(tmp_path, "a,b\n" + "1," * 5000))
+
+
+@pytest.mark.parametrize("name", ["data.tsv", "data.txt", "DATA.CSV"])
+def test_other_endings(tmp_path, name):
+    assert load_dataset(table(tmp_path, "a\tb\n1\t2\n3\t4\n", name)).columns == ("a",)
+
+
+def test_inputs_are_picked_by_name_for_prediction(tmp_path):
+    train = load_dataset(table(tmp_path, "a,b,kind\n1,2,x\n3,4,y\n5,6,x\n"))
+    preparation = Preparation.learn(train)
+    for text in ("b,a\n2,1\n4,3\n", "name,kind,b,a\nann,?,2,1\nbob,,4,3\n"):
+        x = load_inputs(table(tmp_path, text, "new.csv"), preparation)
+        np.testing.assert_array_equal(x, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(load_inputs(table(tmp_path, "p,q\n1,2\n", "new.csv")), [[1, 2]])
+    with pytest.raises(BadInput, match=r"new.csv: has no column 'b'.*came a, c"):
+        load_inputs(table(tmp_path, "a,c\n1,2\n", "new.csv"), preparation)
+    with pytest.raises(BadInput, match=r"new.csv line 2, column 'b'"):
+        load_inputs(table(tmp_path, "a,b\n1,red\n", "new.csv"), preparation)
+    with pytest.raises(BadInput, match=r"new.csv: has a header but no rows"):
+        load_inputs(table(tmp_path, "a,b\n", "new.csv"), preparation)
+
+
+def test_a_large_table_takes_seconds(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [",".join(f"{v:.6f}" for v in row) for row in rng.normal(size=(1000, 20))]
+    path = table(tmp_path, ",".join(f"c{i}" for i in range(20)) + "\n" + "\n".join(lines * 50))
+    start = time.perf_counter()
+    data = load_dataset(path)
+    assert data.x.shape == (50_000, 19)
+    assert math.isclose(data.x[1000, 3], data.x[0, 3])
+    assert time.perf_counter() - start < 10  # about 0.5 s where nothing else runs

@@ -1,0 +1,362 @@
+"""The loop: order, resuming, watching, schedules, interruption; and fit with its observers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ladder import NETWORKS, OPTIMIZERS, batch
+
+import backlit as bl
+from backlit.batches import cut, epoch_rows, steps_per_epoch
+
+NET = NETWORKS["no-hidden"]
+DATA = batch(NET, 53)
+
+
+def final(**options) -> bl.State:
+    options = {"batch_size": 10, "epochs": 6, "seed": 4, **options}
+    opt = options.pop("opt", bl.Adam(0.05))
+    *_, last = bl.train(NET, opt, DATA, **options)
+    return last.state()
+
+
+class TestOrder:
+    @given(st.integers(1, 200), st.integers(1, 210), st.integers(0, 2**32), st.integers(0, 1000))
+    def test_every_row_once_an_epoch_in_batches_of_one_length(self, n, size, seed, epoch):
+        rows = epoch_rows(n, seed, epoch)
+        assert sorted(rows) == list(range(n))
+        assert np.array_equal(rows, epoch_rows(n, seed, epoch)), "a function of (seed, epoch)"
+        blocks = cut(rows, size, 0)
+        assert np.array_equal(np.concatenate([block.ravel() for block in blocks]), rows)
+        assert sum(len(block) for block in blocks) == steps_per_epoch(n, size)
+        assert all(block.shape[1] == size for block in blocks[:-1])
+
+    @given(st.integers(1, 60), st.integers(1, 20), st.data())
+    def test_the_rest_of_an_epoch(self, n, size, data):
+        rows = np.arange(n)
+        first = data.draw(st.integers(0, steps_per_epoch(n, size)))
+        found = np.concatenate([np.empty(0, int), *(block.ravel() for block in cut(rows, size, first))])
+        assert np.array_equal(found, rows[first * size :])
+
+    def test_epochs_and_seeds_differ(self):
+        assert not np.array_equal(epoch_rows(50, 0, 0), epoch_rows(50, 0, 1))
+        assert not np.array_equal(epoch_rows(50, 0, 0), epoch_rows(50, 1, 0))
+
+    def test_as_given_and_by_a_function(self):
+        as_given = final(order="as_given")
+        assert np.array_equal(final(order=lambda epoch: range(53)).parameters, as_given.parameters)
+        assert not np.array_equal(final().parameters, as_given.parameters)
+
+    @pytest.mark.parametrize(
+        "order",
+        ["random", 3, *(lambda e, rows=rows: rows for rows in ([53], [-1], [0.5], [], [[0]])), lambda e: [0] * (e + 1)],
+    )
+    def test_an_odd_order_is_refused(self, order):
+        with pytest.raises(bl.BadInput, match="order"):
+            final(order=order)
+
+
+class TestResuming:
+    """A run cut anywhere and continued gives the bits of the run that was never cut."""
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_more_epochs(self, name):
+        opt = OPTIMIZERS[name]
+        at_once = final(opt=opt)
+        continued = final(opt=opt, state=final(opt=opt, epochs=2))
+        assert np.array_equal(at_once.parameters, continued.parameters)
+        assert at_once.epoch_losses == continued.epoch_losses
+
+    def test_in_the_middle_of_an_epoch(self):
+        at_once = final()
+        for stop in (1, 7, 11, 20):
+            for p in bl.train(NET, bl.Adam(0.05), DATA, batch_size=10, epochs=6, seed=4, watch=[stop]):
+                if p.step == stop:
+                    part = p.state()
+                    break
+            continued = final(state=part)
+            assert np.array_equal(at_once.parameters, continued.parameters)
+            assert at_once.epoch_losses == continued.epoch_losses
+            assert at_once.step == continued.step
+
+    def test_a_schedule_that_depends_on_the_losses(self):
+        opt = bl.SGD(lambda step, losses: 0.5 if len(losses) < 2 or losses[-1] < losses[-2] - 0.05 else 0.1)
+        assert np.array_equal(final(opt=opt).parameters, final(opt=opt, state=final(opt=opt, epochs=3)).parameters)
+
+    def test_nothing_left_to_do(self):
+        state = final()
+        assert list(bl.train(NET, bl.Adam(0.05), DATA, batch_size=10, epochs=6, state=state)) == []
+
+
+class TestProgress:
+    def test_it_speaks_in_full(self):
+        run = list(bl.train(NET, bl.SGD(0.1), DATA, batch_size=10, epochs=2, watch=range(12)))
+        assert str(run[7]) == "epoch 2 · batch 2/6 · update 8"
+        assert [p.epoch_loss is not None for p in run] == ([False] * 5 + [True]) * 2
+
+    def test_the_epoch_loss_is_the_mean_over_its_rows(self):
+        """53 rows in batches of 10: the last batch has 3 rows, and counts as 3."""
+        run = list(bl.train(NET, bl.SGD(0.1), DATA[:2], batch_size=10, epochs=1))
+        losses = np.concatenate([p.losses for p in run])
+        assert run[-1].epoch_loss == pytest.approx((10 * losses[:5].sum() + 3 * losses[5]) / 53, rel=1e-14)
+
+    def test_a_watched_step_can_be_traced(self):
+        opt = bl.Adam(bl.Cosine(0.1, 12))
+        run = bl.train(NET, opt, DATA, batch_size=10, epochs=2, watch=[0, 7, 11])
+        records = [w for p in run for w in p.watched]
+        assert [w.step for w in records] == [0, 7, 11] == [w.before.step for w in records]
+        for w in records:
+            x, y, s = DATA
+            trace = bl.step(NET, opt, w.before, x[w.rows], y[w.rows], sample_weight=s[w.rows])
+            assert np.array_equal(w.trace().after.parameters, trace.after.parameters)
+            assert w.difference == np.abs(trace.after.parameters - w.after.parameters).max() < 1e-6
+
+    def test_the_state_is_a_copy_that_stays(self):
+        run = bl.train(NET, bl.SGD(0.5), DATA, batch_size=10, epochs=2, watch=range(12))
+        states = [(p.step, p.state()) for p in run]
+        assert [s.step for _, s in states] == [step for step, _ in states] == list(range(1, 13))
+        assert not np.array_equal(states[0][1].parameters, states[1][1].parameters)
+        with pytest.raises(ValueError):
+            states[0][1].parameters[0] = 1
+
+    def test_nothing_given_is_changed(self):
+        x, y, s = (array.copy() for array in DATA)
+        state = bl.initial_state(NET)
+        kept = state.parameters.copy()
+        list(bl.train(NET, bl.SGD(0.5), (x, y, s), epochs=2, state=state))
+        assert np.array_equal(state.parameters, kept)
+        assert all(np.array_equal(a, b) for a, b in zip((x, y, s), DATA, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"epochs": -1}, "epochs"),
+        ({"epochs": True}, "epochs"),
+        ({"seed": -1}, "seed"),
+        ({"watch": [36]}, "0 to 35"),
+        ({"watch": [-1]}, "watch"),
+        ({"watch": ["a"]}, "watch"),
+        ({"engine": "gpu"}, "engine"),
+        ({"state": bl.initial_state(bl.Network([3, 2]))}, "sizes"),
+        ({"state": "state"}, "bl.State"),
+        ({"opt": bl.SGD(lambda step, losses: float("nan"))}, "rate"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(options, told):
+    with pytest.raises(bl.BadInput, match=told) as error:
+        final(**options)
+    assert "\n" not in str(error.value)
+
+
+class TestDiverged:
+    def test_back_to_the_last_finite_state_even_long_ago(self, monkeypatch):
+        """The parameters become infinite while the loss, behind a saturated sigmoid, stays finite for a while."""
+        monkeypatch.setattr("backlit.training.KEEP_EVERY", 0.0)
+        net = bl.Network([1, 1, 1], hidden="tanh", output="linear")
+        x = np.array([[1e3]])
+        with pytest.raises(bl.Diverged) as error:
+            list(bl.train(net, bl.SGD(1.5), (x, x), epochs=5000))
+        state = error.value.state
+        assert np.isfinite(state.parameters).all()
+        assert np.isfinite(bl.evaluate(net, state, (x, x))[0])
+
+    def test_from_the_first_step(self):
+        net = bl.Network([1, 1])
+        state = bl.state_from(net, [[[1e200]]])
+        with pytest.raises(bl.Diverged, match="already inf") as error:
+            list(bl.train(net, bl.SGD(1.0), ([[1.0]], [[0.0]]), state=state))
+        assert error.value.state.step == 0
+
+    def test_it_can_be_pickled(self):
+        import pickle
+
+        error = pickle.loads(pickle.dumps(bl.Diverged("text", state=3)))
+        assert (str(error), error.state) == ("text", 3)
+
+
+class TestInterrupt:
+    def test_fit_keeps_the_state_of_the_last_finished_step(self, capsys):
+        def stop_at_nine(progress):
+            if progress.step >= 9:
+                raise KeyboardInterrupt
+
+        state, history = bl.fit(NET, bl.Adam(0.05), DATA, batch_size=10, epochs=6, seed=4, observers=[stop_at_nine])
+        assert history.interrupted
+        assert state.step >= 9
+        assert f"update {state.step}" in capsys.readouterr().err
+        assert np.array_equal(final(state=state).parameters, final().parameters)
+
+    def test_inside_the_engine(self, monkeypatch):
+        """Ctrl-C in the middle of a stretch: the engine came further than its losses did; the record is made good."""
+        from backlit.engines import reference
+
+        step, steps = reference.Engine._step, []
+
+        def interrupted(self, batch, rate):
+            steps.append(rate)
+            if len(steps) == 16:
+                raise KeyboardInterrupt
+            return step(self, batch, rate)
+
+        monkeypatch.setattr(reference.Engine, "_step", interrupted)
+        options = {"batch_size": 10, "epochs": 6, "seed": 4, "engine": "reference"}
+        state, history = bl.fit(NET, bl.Adam(0.05), DATA, progress=False, **options)
+        assert history.interrupted
+        assert state.step == 15
+        assert len(state.epoch_losses) == 2
+        continued = final(state=state, engine="reference")
+        assert np.array_equal(continued.parameters, final(engine="reference").parameters)
+        assert continued.epoch_losses == final(engine="reference").epoch_losses
+
+
+class TestFit:
+    def test_history_is_plain_lists(self):
+        state, history = bl.fit(NET, bl.SGD(bl.StepDecay(0.5, every=6)), DATA, batch_size=10, epochs=3, progress=False)
+        assert history.epoch == [1, 2, 3]
+        assert history.loss == list(state.epoch_losses)
+        assert history.rate == pytest.approx([0.5, 0.05, 0.005])
+        assert history.validation_loss == history.validation_score == []
+
+    def test_early_stopping_puts_the_best_state_back(self):
+        random = np.random.default_rng(0)
+        x, y = random.standard_normal((30, 7)), random.integers(0, 3, 30)  # nothing to learn: it overfits
+        held = random.standard_normal((30, 7)), random.integers(0, 3, 30)
+        options = {"validation": held, "batch_size": 5, "epochs": 500, "progress": False}
+        state, history = bl.fit(NET, bl.Adam(0.1), (x, y), early_stopping=bl.EarlyStopping(patience=4), **options)
+        best = int(np.argmin(history.validation_loss))
+        assert len(history.epoch) == best + 1 + 4 < 500
+        assert state.step == (best + 1) * 6
+        assert bl.evaluate(NET, state, held)[0] == history.validation_loss[best]
+        by_number, _ = bl.fit(NET, bl.Adam(0.1), (x, y), early_stopping=4, **options)
+        assert np.array_equal(by_number.parameters, state.parameters)
+
+    @pytest.mark.parametrize("wrong", [0, 2.5, "five", bl.EarlyStopping])
+    def test_odd_early_stopping(self, wrong):
+        with pytest.raises(bl.BadInput, match="patience"):
+            bl.fit(NET, bl.SGD(0.1), DATA, validation=DATA, early_stopping=wrong)
+
+    def test_early_stopping_needs_validation(self):
+        with pytest.raises(bl.BadInput, match=r"validation=\(x, y\)"):
+            bl.fit(NET, bl.SGD(0.1), DATA, early_stopping=3)
+
+    def test_observers_see_everything_and_may_end_it(self):
+        seen = []
+        state, _ = bl.fit(
+            NET,
+            bl.SGD(0.1),
+            DATA,
+            epochs=9,
+            progress=False,
+            observers=[seen.append, lambda p: p.epoch == 2 and p.epoch_loss is not None],
+        )
+        assert seen[-1].epoch == 2
+        assert state.step == 4
+
+    def test_lines_where_there_is_no_terminal(self, capsys):
+        bl.fit(NET, bl.SGD(0.1), DATA, validation=DATA, epochs=2)
+        out, err = capsys.readouterr()
+        assert out == ""
+        lines = err.splitlines()
+        assert len(lines) == 2
+        assert lines[1].startswith("epoch 2 · batch 2/2 · update 4 · loss ")
+        assert "validation loss" in lines[1]
+
+    def test_a_bar_on_a_terminal(self, monkeypatch, capsys):
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        bl.fit(NET, bl.SGD(0.1), DATA, epochs=2)
+        assert "epoch 2 · batch 2/2" in capsys.readouterr().err
+
+
+class TestSchedules:
+    """By their formulas, at hand-computed steps."""
+
+    @pytest.mark.parametrize(
+        ("schedule", "rates"),
+        [
+            (bl.StepDecay(1.0, every=3, factor=0.5), {0: 1, 2: 1, 3: 0.5, 6: 0.25}),
+            (bl.Exponential(1.0, factor=0.25, every=2), {0: 1, 1: 0.5, 2: 0.25, 4: 0.0625}),
+            (bl.Cosine(2.0, steps=4, final=1.0), {0: 2, 2: 1.5, 4: 1, 9: 1}),
+            (bl.OneCycle(1.0, steps=10, rise=0.4), {0: 0.04, 2: 0.52, 4: 1, 7: 0.500002, 10: 4e-6, 99: 4e-6}),
+            (bl.WarmUp(1.0, steps=4), {0: 0.25, 1: 0.5, 3: 1, 9: 1}),
+            (bl.WarmUp(bl.Cosine(2.0, steps=4), steps=2), {0: 1, 1: 2, 2: 2, 4: 1, 6: 0}),
+        ],
+    )
+    def test_at_some_steps(self, schedule, rates):
+        for step, rate in rates.items():
+            assert schedule(step, ()) == pytest.approx(rate, rel=1e-12, abs=1e-12)
+
+    def test_the_run_uses_them(self):
+        """With one example and a linear unit of slope 1, every update is −rate·delta."""
+        net = bl.Network([1, 1])
+        state = bl.state_from(net, [[[0.0]]])
+        schedule = bl.StepDecay(0.5, every=2, factor=0.1)
+        run = bl.train(net, bl.SGD(schedule), ([[1.0]], [[1.0]]), epochs=4, state=state, watch=range(4))
+        for p in run:
+            (w,) = p.watched
+            trace = w.trace()
+            rate = [0.5, 0.5, 0.05, 0.05][w.step]
+            assert trace.update[0].W[0, 0] == pytest.approx(-rate * trace.layers[0].delta[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: bl.SGD("fast"), "SGD: rate"),
+        (lambda: bl.SGD(-1), "SGD: rate"),
+        (lambda: bl.SGD(float("nan")), "SGD: rate"),
+        (lambda: bl.SGD(1, momentum=1.5), "momentum"),
+        (lambda: bl.SGD(1, l2_over="epoch"), "l2_over"),
+        (lambda: bl.SGD(1, nesterov="yes"), "nesterov"),
+        (lambda: bl.Adam(beta1=1.0), "beta1"),
+        (lambda: bl.Adam(epsilon=0), "epsilon"),
+        (lambda: bl.AdamW(weight_decay=-1), "weight_decay"),
+        (lambda: bl.StepDecay(1.0, every=0), "every"),
+        (lambda: bl.Cosine(1.0, steps=2.5), "steps"),
+        (lambda: bl.OneCycle(0, steps=10), "peak"),
+        (lambda: bl.WarmUp("x", steps=1), "WarmUp: rate"),
+    ],
+)
+def test_odd_optimizers_and_schedules(make, told):
+    with pytest.raises(bl.BadInput, match=told) as error:
+        make()
+    assert "; got " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (([3],), "sizes"),
+        (([3, 0],), "sizes"),
+        (([3, 2.5],), "sizes"),
+        (("3,2",), "sizes"),
+        ((5,), "sizes"),
+        (([3, 2, 1], "relux"), "hidden"),
+        (([3, 2, 1], ["relu", "relu"]), "1 hidden layers, got 2"),
+        (([3, 2, 1], "softmax"), "hidden"),
+        (([3, 2, 1], "relu", "relu"), "output"),
+        (([3, 1], "relu", "softmax"), "at least 2 outputs"),
+        (([3, 2], "relu", "linear", "mse"), "loss"),
+        (([3, 2], "relu", "sigmoid", "cross_entropy"), "output='softmax'"),
+        (([3, 2], "relu", "linear", "binary_cross_entropy"), "output='sigmoid'"),
+        (([3, 2], "relu", "linear", "poisson"), "output='exp'"),
+        (([3, 2], "relu", "linear", "quadratic", "median"), "reduction"),
+    ],
+)
+def test_odd_networks(arguments, told):
+    with pytest.raises(bl.BadInput, match=told):
+        bl.Network(*arguments)
+
+
+def test_networks_are_frozen_and_hashable():
+    net = bl.Network([3, 2, 1], ["relu"])
+    assert net == bl.Network((3, 2, 1), "relu")
+    assert hash(net) == hash(bl.Network((3, 2, 1), "relu"))
+    assert net.n_parameters == 3 * 2 + 2 + 2 * 1 + 1
+    with pytest.raises(AttributeError):
+        net.sizes = (1, 2)
