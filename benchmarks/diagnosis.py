@@ -1,7 +1,7 @@
 """How often ``bl.diagnose`` names the right bug first, and whether it ever accuses a right gradient.
 
-Run as ``python benchmarks/diagnosis.py [cases] [seed]``: random networks of 1 to 4 layers, batches, activations and losses, each
-with one bug from learners.py; then as many right gradients, half of them in float32. A case is drawn anew where the
+Run as ``python benchmarks/diagnosis.py [cases] [seed]``: random networks of 1 to 4 layers, batches, activations and
+losses, each with one bug from learners.py; then as many right gradients, half of them in float32. A case is drawn anew where the
 bug leaves the gradient unchanged to 1e-6 or two names give the same numbers; how many is printed.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from learners import CANCELS, Bug, Problem, wrong_gradient
@@ -58,7 +59,7 @@ def problem(random: Random, bug: str) -> Problem:
     if output == "softmax" and sizes[-1] < 2:
         sizes[-1] = 3
     hidden = [str(h) for h in random.choice(HIDDEN, layers - 1)]
-    shapes = list(zip(sizes, sizes[1:], strict=False))
+    shapes = list(pairwise(sizes))
     weights = [random.standard_normal(shape) / np.sqrt(shape[0]) for shape in shapes]
     biases = [0.5 * random.standard_normal(o) for o in sizes[1:]]
     n = int(random.choice([1, 2, 3, 5, 8, 16, 32]))
@@ -75,7 +76,9 @@ def targets(random: Random, loss: str, n: int, outputs: int) -> np.ndarray:
         return np.eye(outputs)[random.integers(0, outputs, n)]
     if loss == "binary_cross_entropy":
         return random.integers(0, 2, (n, outputs)).astype(float)
-    return random.poisson(2.0, (n, outputs)).astype(float) if loss == "poisson" else random.standard_normal((n, outputs))
+    return (
+        random.poisson(2.0, (n, outputs)).astype(float) if loss == "poisson" else random.standard_normal((n, outputs))
+    )
 
 
 def places(p: Problem, bug: str) -> list[int | None]:
@@ -91,7 +94,7 @@ def places(p: Problem, bug: str) -> list[int | None]:
         case "bias_not_summed" | "bias_missing":
             return [*everywhere, None] if p.layers > 1 else everywhere
         case "transposed_weights":
-            return [l + 1 for l in range(p.layers) if p.sizes[l] == p.sizes[l + 1] > 1]
+            return [k + 1 for k in range(p.layers) if p.sizes[k] == p.sizes[k + 1] > 1]
         case "extra_output_derivative":
             return [p.layers]
         case "updated_before_backward":
@@ -125,8 +128,11 @@ def apart(one: tuple, other: tuple) -> float:
     return float(np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max(), 1e-300))
 
 
+@np.errstate(all="ignore")
 def ambiguous(p: Problem, bug: Bug, gradient: tuple) -> bool:
     """Whether the bug leaves no trace, or another one leaves the same."""
+    if not all(np.isfinite(array).all() for part in gradient for array in part):
+        return True
     if apart(gradient, wrong_gradient(p, Bug("none"))) < 1e-6:
         return True
     plain = wrong_gradient(p, Bug(bug.name, bug.layer, bug.form, bug.number))
@@ -180,7 +186,8 @@ def measure(cases: int, seed: int, show: bool = False) -> Score:
         if bug is None or len(p.x) == 1:
             score.drawn_anew += 1
             continue
-        gradient = wrong_gradient(p, bug)
+        with np.errstate(all="ignore"):
+            gradient = wrong_gradient(p, bug)
         if ambiguous(p, bug, gradient):
             score.drawn_anew += 1
             continue

@@ -124,9 +124,7 @@ def diagnose(
     return replace(verdict, remarks=(*verdict.remarks, *foreign.remarks, *remarks))
 
 
-def _asked_twice(
-    f: Callable[..., Any], state: State, x: Any, y: Any, previous: Any
-) -> tuple[Any, Any, list[str]]:
+def _asked_twice(f: Callable[..., Any], state: State, x: Any, y: Any, previous: Any) -> tuple[Any, Any, list[str]]:
     """What the function gives when called a second time, which must be what it gave the first time."""
     answers, remarks = [], []
     for _ in range(2):
@@ -138,8 +136,8 @@ def _asked_twice(
     if moved:
         remarks.append("The function changes the weights or biases that it is given: it must only read them.")
     if previous is None and not _same(*answers):
-        remarks.append("A second call with the same arguments gave another gradient; the second was diagnosed, with the "
-                       "first as the one before.")  # fmt: skip
+        remarks.append("A second call with the same arguments gave another gradient: it was diagnosed, with the first "
+                       "as the one before.")  # fmt: skip
         return answers[1], answers[0], remarks
     return answers[0], previous, remarks
 
@@ -187,8 +185,10 @@ def _limits(scene: Scene, single: bool) -> list[float]:
     if not single:
         return [EXACT_LIMIT] * (2 * len(scene.layers))
     with np.errstate(over="ignore", invalid="ignore"):
-        own = Scene(scene.net, Layers(scene.net.sizes, scene.layers.flat.astype(np.float32)),
-                    *(a.astype(np.float32) for a in (scene.x, scene.y, scene.s)), scene.theirs).right  # fmt: skip
+        x, y, s = (array.astype(np.float32) for array in (scene.x, scene.y, scene.s))
+        own = Scene(
+            scene.net, Layers(scene.net.sizes, scene.layers.flat.astype(np.float32)), x, y, s, scene.theirs
+        ).right
     errors = block_errors(blocks(own), blocks(scene.right))
     return [max(SINGLE_MATCH, SINGLE_TIMES * e) if np.isfinite(e) else 0.01 for e in errors]
 
@@ -205,7 +205,8 @@ def _searched(scene: Scene, single: bool, limits: list[float]) -> Search:
     if scene.previous is not None:
         left = Layers(scene.net.sizes, scene.theirs.flat - scene.previous.flat)
         shifted = Ruler(blocks(left), tolerances, constants)
-    return search(scene, Ruler(blocks(scene.theirs), tolerances, constants), shifted)
+    with np.errstate(all="ignore"):  # a wrong line may leave the finite numbers; then it is not the one
+        return search(scene, Ruler(blocks(scene.theirs), tolerances, constants), shifted)
 
 
 def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
@@ -218,7 +219,7 @@ def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
         verdicts.append(_judged(scene, replace(foreign, gradient=summed)))
     best = min(verdicts, key=lambda v: (not v.correct, "unknown" in [s.name for s in v.suspects], len(v.suspects)))
     everywhere = len(foreign.unsummed) == len(scene.layers) > 1
-    layers = [None] if everywhere else [l + 1 for l in foreign.unsummed]
+    layers = [None] if everywhere else [k + 1 for k in foreign.unsummed]
     detail = "it still has one row per example"
     ours = [Suspect("bias_not_summed", layer, 1.0, best.error if best.correct else best.suspects[0].error,
                     bug_text(scene.net, "bias_not_summed", layer, detail)) for layer in layers]  # fmt: skip
@@ -235,26 +236,32 @@ def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     if found.stale:
         named.insert(0, ("stale_gradient", None, "", False))
     if match.extra is not None:
-        named.append(_partial(match, match.extra))
-    alone = not named
-    constants = _constant_bugs(match.factor) if match.factor.price else []
-    constants = ["scale"] if alone and not constants else constants
+        named.append(_partial(match, match.extra, net.reduction))
+    constants = _constant_bugs(match.factor, net.reduction) if match.factor.price else []
+    if not named:
+        constants = constants or ["scale"]
+        told = "" if len(match.factor.parts) == 1 and constants != ["scale"] else _times(match.factor)
+        return [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None) + told) for c in constants]
     suspects = []
-    for name, layer, detail, hidden_only in named + [(c, None, "", False) for c in constants]:
-        text = bug_text(net, name, layer, detail, hidden_only)
-        if match.factor.price and not (alone and name != "scale" and len(match.factor.parts) == 1):
-            text += f" And all of it is {match.factor.value:.6g} times that: {_meaning(match.factor)}."
-        if len(found.bugs) + found.stale + (match.extra is not None) > 1:
-            text += " This and the next suspect together explain the numbers."
-        local = match.extra is not None and name in (*CONSTANT_BUGS.values(), "scale", "layer_scale")
+    together = " This and the next suspect explain the numbers together." if len(named) > 1 else ""
+    top = _times(match.factor) if match.factor.price else ""
+    for name, layer, detail, hidden_only in named:
+        local = match.extra is not None and not found.bugs
         factor = match.extra.value if local and match.extra else match.factor.value
+        text = bug_text(net, name, layer, detail, hidden_only) + top + together
         suspects.append(Suspect(name, layer, factor, match.error, text))
-    return suspects
+        together = ""
+    return suspects + [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None)) for c in constants]
 
 
-def _constant_bugs(constant: Constant) -> list[str]:
-    """The names that the parts of a constant have."""
-    return list(dict.fromkeys(CONSTANT_BUGS[p] for p in constant.parts if p in CONSTANT_BUGS))
+def _times(constant: Constant) -> str:
+    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}."
+
+
+def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
+    """The names that the parts of a constant have. A sum that should be a sum has none."""
+    names = CONSTANT_BUGS if reduction == "mean" else {"sign": "sign"}
+    return list(dict.fromkeys(names[part] for part in constant.parts if part in names))
 
 
 def _detail(candidate: Any) -> str:
@@ -263,19 +270,15 @@ def _detail(candidate: Any) -> str:
     return "" if candidate.detail.startswith("in every hidden") else str(candidate.detail)
 
 
-def _partial(match: Match, extra: Constant) -> tuple[str, int | None, str, bool]:
+def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | None, str, bool]:
     """The bug of a constant before a part of the gradient."""
-    meaning = f"{extra.value:.6g}: {_meaning(extra)}"
-    if match.part == "biases":
-        name = (_constant_bugs(extra) or ["scale"])[0]
-        return name, None, f"only the biases, {meaning}", False
+    meaning = f"{extra.value:.6g}: {factor_text(extra.parts, extra.value)}"
+    if match.part in ("biases", "weights"):
+        name = (_constant_bugs(extra, reduction) or ["scale"])[0]
+        return name, None, f"only the {match.part}, {meaning}", False
     parts = {"down": ", it and every layer below it", "layer_biases": ", only its biases", "layer_weights":
              ", only its weights"}  # fmt: skip
     return "layer_scale", match.layer, meaning + parts.get(str(match.part), ""), False
-
-
-def _meaning(constant: Constant) -> str:
-    return factor_text(constant.parts, constant.value)
 
 
 def _unknown(scene: Scene, result: Search) -> Suspect:
@@ -292,17 +295,15 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
         parts.append(f"The nearest is {name} in {place(net, candidate.layer)}, which still leaves {apart:.1%}.")
     names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES]
     names += ["stale_gradient"] if scene.previous is not None else []
-    parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}"
-                 + (", and any two of them together." if result.pairs_tried else "; two at once would take too long."))  # fmt: skip
+    pairs = ", and any two of them together" if result.pairs_tried else "; two at once would take too long here"
+    parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}{pairs}.")
     if scene.previous is None:
         parts.append("stale_gradient can only be seen with previous=, the gradient of the step before.")
     return Suspect("unknown", top + 1, 1.0, max(per_block), " ".join(parts))
 
 
 def _not_finite(scene: Scene) -> Suspect:
-    layers = [l + 1 for l, layer in enumerate(scene.theirs) if not all(np.isfinite(a).all() for a in layer)]
+    layers = [k + 1 for k, layer in enumerate(scene.theirs) if not all(np.isfinite(a).all() for a in layer)]
     text = (f"the gradient of layer {', '.join(map(str, layers))} holds NaN or infinity. Look for an exp or log that "
             "leaves its range, or a division by 0, and begin with the last of these layers.")  # fmt: skip
     return Suspect("unknown", layers[-1], 1.0, float("inf"), text)
-
-

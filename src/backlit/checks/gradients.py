@@ -70,7 +70,7 @@ class GradientReport:
     @property
     def worst(self) -> Entry:
         """The entry with the largest error, with both numbers."""
-        return max((row.worst for row in self.layers), key=lambda e: np.inf if np.isnan(e.error) else e.error)
+        return max((row.worst for row in self.layers), key=lambda entry: float(np.nan_to_num(entry.error, nan=np.inf)))
 
     def __bool__(self) -> bool:
         return self.passed
@@ -91,8 +91,8 @@ class GradientReport:
     def summary(self) -> str:
         """The verdict in one or a few sentences."""
         worst, verdict = self.worst, "passed" if self.passed else "NOT passed"
-        sentences = [f"Gradient check {verdict}: worst error {worst.error:.1e} (limit {self.limit:.0e}) at {worst.place}"
-                     f", {worst.analytic:.9g} against {worst.numeric:.9g} by differences."]  # fmt: skip
+        sentences = [f"Gradient check {verdict}: worst error {worst.error:.1e} (limit {self.limit:.0e}) at "
+                     f"{worst.place}, {worst.analytic:.9g} against {worst.numeric:.9g} by differences."]  # fmt: skip
         if any(row.checked < row.of for row in self.layers):
             sentences.append("A sample of the parameters was checked; sample=0 checks every one.")
         if self.left_out:
@@ -144,14 +144,19 @@ def check_gradients(
     if not 0 < step < 1:
         raise BadInput(f"{where}: step must lie between 0 and 1; got {step!r}.")
     state = state.astype(np.float64)
-    x, y, s = check_batch(where, net, state, x, y, sample_weight)
+    return _checked(net, state, *check_batch(where, net, state, x, y, sample_weight), gradient, step, sample)
+
+
+def _checked(
+    net: Network, state: State, x: Floats, y: Floats, s: Floats, gradient: Any, step: float, sample: int | None
+) -> GradientReport:
     kept = ~corner_rows(net, state.layers, x, y, step)
     if not (kept & (s > 0)).any():
         raise BadInput(
-            f"{where}: every row lies at a corner of relu or of |a − y|, where no derivative exists. Are all weights "
-            "or biases 0? Take random ones, or other rows."
+            "check_gradients: every row lies at a corner of relu or of |a − y|, where no derivative exists. Are all "
+            "weights or biases 0? Take random ones, or other rows."
         )
-    if gradient is None or (callable(gradient) and sample_weight is None):
+    if gradient is None or (callable(gradient) and (s == 1).all()):
         x, y, s, smooth = x[kept], y[kept], s[kept], s[kept]
     else:
         smooth = np.where(kept, s, 0.0)
@@ -161,7 +166,9 @@ def check_gradients(
     numeric = chain.difference_gradient(
         net, state.parameters.copy(), x, y, smooth, step=step, central=True, only=np.concatenate(chosen)
     )
-    if not np.array_equal(s, smooth):  # their numbers include rows at a corner, which have no difference: the chain rule stands in for those
+    if not np.array_equal(
+        s, smooth
+    ):  # their numbers include rows at a corner, which have no difference: the chain rule stands in for those
         scale = chain.batch_factor(net, s) / chain.batch_factor(net, smooth)
         numeric = (numeric - _chain_rule(net, state, x, y, smooth).flat) * scale + right.flat
     rows = _rows(net, analytic, Layers(net.sizes, numeric), chosen)
@@ -257,9 +264,7 @@ def _worst(analytic: Floats, numeric: Floats) -> tuple[int, float, float]:
     return worst, largest, float(apart[worst]) / largest if apart[worst] else 0.0
 
 
-def check_function(
-    f: Callable[..., Any], gradient: Any, at: Any, *, step: float = 1e-5
-) -> GradientReport:
+def check_function(f: Callable[..., Any], gradient: Any, at: Any, *, step: float = 1e-5) -> GradientReport:
     """Holds the gradient of any scalar function of arrays against central differences.
 
     f:         called as f(array), or f(first, second, …) where ``at`` is a tuple or list of arrays.
@@ -277,7 +282,9 @@ def check_function(
     for number, (point, answer) in enumerate(zip(points, answers, strict=True)):
         analytic = _float_array(where, "gradient", answer)
         if analytic.shape != point.shape:
-            raise BadInput(f"{where}: ∂f/∂argument {number + 1} must have its shape {point.shape}; got {analytic.shape}.")
+            raise BadInput(
+                f"{where}: ∂f/∂argument {number + 1} must have its shape {point.shape}; got {analytic.shape}."
+            )
         numeric = _differences(where, f, points, number, step)
         worst, largest, error = _worst(analytic.ravel(), numeric.ravel())
         index = ", ".join(str(int(i)) for i in np.unravel_index(worst, point.shape))
@@ -294,11 +301,11 @@ def _differences(where: str, f: Callable[..., Any], points: Sequence[Floats], nu
         ends = []
         for sign in (1, -1):
             moved = [p.copy() for p in points]
-            moved[number][index] += sign * step * max(1.0, abs(points[number][index]))
+            moved[number][index] += sign * step * max(1.0, abs(float(points[number][index])))
             value = np.asarray(called(where, f, *moved))
             if value.size != 1 or value.dtype.kind not in "biuf":
                 raise BadInput(f"{where}: f must return one real number; got {value.dtype} of shape {value.shape}.")
-            ends.append((moved[number][index], float(value.reshape(()))))
+            ends.append((float(moved[number][index]), float(value.reshape(()))))
         numeric[index] = (ends[0][1] - ends[1][1]) / (ends[0][0] - ends[1][0])
     return numeric
 

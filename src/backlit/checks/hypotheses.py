@@ -43,7 +43,7 @@ def _places(layers: Sequence[int]) -> Iterator[tuple[int | None, Sequence[int]]]
 
 def _with_slopes(scene: Scene, slope: SlopeRule, output: Callable[[Scene], Floats] | None) -> Iterator[Candidate]:
     """The slope replaced in one hidden layer, in all of them, in the output layer, in all layers."""
-    hidden = [l for l, name in enumerate(scene.net.hidden) if name != "linear"]
+    hidden = [k for k, name in enumerate(scene.net.hidden) if name != "linear"]
     last = len(scene.layers) - 1
     for layer, chosen in _places(hidden):
         yield Candidate(layer, Pass(slopes=dict.fromkeys(chosen, slope)), "" if layer else "in every hidden layer")
@@ -111,15 +111,22 @@ def broadcast_targets(scene: Scene) -> Iterator[Candidate]:
     """Targets (N,) against outputs (N, 1): every output is held against every target."""
     if scene.net.sizes[-1] != 1 or len(scene.x) < 2:
         return
-    even = np.full(len(scene.y), 1 / len(scene.y))
-    yield Candidate(None, Pass(output=lambda scene: _held_against_all(scene, even)))
-    if np.ptp(scene.s) and scene.s.all():  # sample weights (N,) are spread over the same axis as the targets
-        own = scene.n / len(scene.x) / scene.s[:, None]
-        yield Candidate(None, Pass(output=lambda scene: _held_against_all(scene, scene.s / scene.n) * own))
+    yield Candidate(None, Pass(output=_held_against_all))
+    if np.ptp(scene.s) and scene.s.all():
+        yield Candidate(None, Pass(output=_held_against_all_weighted))
 
 
-def _held_against_all(scene: Scene, share: Floats) -> Floats:
+def _held_against_all(scene: Scene) -> Floats:
     """The output delta of each row, averaged over the targets of all rows."""
+    return _averaged_over_targets(scene, np.full(len(scene.y), 1 / len(scene.y)))
+
+
+def _held_against_all_weighted(scene: Scene) -> Floats:
+    """The same, where sample weights (N,) are spread over the same axis as the targets, and no row has its own."""
+    return _averaged_over_targets(scene, scene.s / scene.n) * (scene.n / len(scene.x) / scene.s[:, None])
+
+
+def _averaged_over_targets(scene: Scene, share: Floats) -> Floats:
     a, z, total = scene.activations[-1], scene.zs[-1], np.zeros_like(scene.y)
     for y, part in zip(scene.y[:, 0], share, strict=True):
         total += part * chain.output_delta(scene.net, z, a, np.full_like(scene.y, y))
@@ -128,13 +135,16 @@ def _held_against_all(scene: Scene, share: Floats) -> Floats:
 
 def double_softmax(scene: Scene) -> Iterator[Candidate]:
     """Softmax (or sigmoid) is applied to an output that has gone through it already."""
-    if scene.net.output not in ("softmax", "sigmoid"):
-        return
+    if scene.net.output in ("softmax", "sigmoid"):
+        yield Candidate(None, Pass(output=_twice), "a − y with the a that went through it twice")
+        through = Pass(output=lambda scene: scene.output_slope(_twice(scene)))
+        yield Candidate(None, through, "differentiated through both")
+
+
+def _twice(scene: Scene) -> Floats:
     a = scene.activations[-1]
     twice = chain.softmax(a) if scene.net.output == "softmax" else chain.ACTIVATIONS["sigmoid"].f(a)
-    delta = chain.output_delta(scene.net, a, twice, scene.y)
-    yield Candidate(None, Pass(output=lambda scene: delta), "a − y with the a that went through it twice")
-    yield Candidate(None, Pass(output=lambda scene: scene.output_slope(delta)), "differentiated through both")
+    return chain.output_delta(scene.net, a, twice, scene.y)
 
 
 # --- the sum over the batch ----------------------------------------------------------------------------------------
@@ -168,18 +178,10 @@ def averaged_activations(scene: Scene) -> Iterator[Candidate]:
     if len(scene.x) < 2:
         return
 
-    def means(s: Floats) -> Callable[[Scene, list[Floats], list[Floats]], Rows]:
-        share = s / s.sum()
-        return lambda scene, inputs, deltas: (
-            [(share @ a)[None] for a in inputs],
-            [(share @ d)[None] for d in deltas],
-            np.array([scene.n]),
-        )
-
-    yield Candidate(None, Pass(rows=means(scene.s)))
-    yield Candidate(None, Pass(rows=means(scene.s), edits=(_weights_times(scene.n),)), "summed, not averaged")
+    yield Candidate(None, Pass(rows=_means))
+    yield Candidate(None, Pass(rows=_means, edits=(_weights_times_n,)), "summed, not averaged")
     if np.ptp(scene.s):
-        yield Candidate(None, Pass(rows=means(np.ones_like(scene.s))))
+        yield Candidate(None, Pass(rows=lambda s, a, d: _means(replace(s, s=np.ones_like(s.s)), a, d)))
     yield Candidate(None, Pass(scene=_average_example), "the batch replaced by its average example")
 
 
@@ -189,12 +191,14 @@ def _average_example(scene: Scene) -> Scene:
                  scene.theirs)  # fmt: skip
 
 
-def _weights_times(factor: float) -> Edit:
-    def edit(scene: Scene, total: Layers, deltas: list[Floats]) -> None:
-        for layer in total:
-            layer.W[...] *= factor
+def _means(scene: Scene, inputs: list[Floats], deltas: list[Floats]) -> Rows:
+    share = scene.s / scene.n
+    return [(share @ a)[None] for a in inputs], [(share @ d)[None] for d in deltas], np.array([scene.n])
 
-    return edit
+
+def _weights_times_n(scene: Scene, total: Layers, deltas: list[Floats]) -> None:
+    for layer in total:
+        layer.W[...] *= scene.n
 
 
 # --- biases --------------------------------------------------------------------------------------------------------
@@ -251,10 +255,10 @@ def _without_biases(scene: Scene) -> Scene:
 
 def transposed_weights(scene: Scene) -> Iterator[Candidate]:
     """Where a layer is square, W for Wᵀ on the way back, or the gradient of W transposed, goes unnoticed."""
-    square = [l for l, layer in enumerate(scene.layers) if layer.W.shape[0] == layer.W.shape[1] > 1]
+    square = [k for k, layer in enumerate(scene.layers) if layer.W.shape[0] == layer.W.shape[1] > 1]
     for layer, chosen in _places(square):
         yield Candidate(layer, Pass(edits=(_turn(chosen),)), "the gradient of W is transposed")
-    for layer, chosen in _places([l for l in square if l]):  # nothing goes back through the first layer
+    for layer, chosen in _places([k for k in square if k]):  # nothing goes back through the first layer
         yield Candidate(layer, Pass(turned=frozenset(chosen)), "δ goes back through W, not Wᵀ")
 
 
@@ -272,7 +276,7 @@ def updated_before_backward(scene: Scene) -> Iterator[Candidate]:
     if last:
         yield Candidate(None, Pass(updated=frozenset(range(1, last + 1))))
     if last > 1:
-        yield from (Candidate(l + 1, Pass(updated=frozenset([l]))) for l in range(1, last + 1))
+        yield from (Candidate(k + 1, Pass(updated=frozenset([k]))) for k in range(1, last + 1))
 
 
 def with_rate(scene: Scene, how: Pass) -> Pass | None:

@@ -86,8 +86,8 @@ def _remarks(swapped: bool, turned: bool, columns: list[int]) -> list[str]:
 
 def _pair(where: str, net: Network, given: Any, rows: int) -> tuple[list[Floats], list[Floats], bool]:
     wanted = (
-        f"{where}: a gradient is a pair (weight gradients, bias gradients) of lists with one array per layer, of shapes "
-        f"{', '.join(map(str, _weight_shapes(net)))} and {', '.join(f'({o},)' for o in net.sizes[1:])}"
+        f"{where}: a gradient is a pair (weight gradients, bias gradients) of lists with one array per layer, of "
+        f"shapes {', '.join(map(str, _weight_shapes(net)))} and {', '.join(f'({o},)' for o in net.sizes[1:])}"
     )
     if isinstance(given, str | bytes | dict) or not isinstance(given, Sequence) or len(given) != 2:
         raise BadInput(f"{wanted}; got {_described(given)}.")

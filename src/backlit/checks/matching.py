@@ -31,7 +31,7 @@ def meaningful(net: Network, n: float, rows: int) -> list[Constant]:
     outputs = float(net.sizes[-1])
     batch = [(1.0, ()), (n, ("n",)), (1 / n, ("1/n",)), (n * n, ("n", "n")), (1 / n**2, ("1/n", "1/n"))]
     if rows != n:  # with sample weights: divided by the number of examples, where Σ sᵢ belongs
-        batch += [(n / rows, ("Σs/N",)), (1 / rows, ("1/n",)), (float(rows), ("n",))]
+        batch += [(n / rows, ("Σs/N",))]
     halves = [(1.0, ()), (2.0, ("2",)), (0.5, ("1/2",))]
     per_output = [(1.0, ()), (outputs, ("outputs",)), (1 / outputs, ("1/outputs",))]
     found: dict[float, Constant] = {}
@@ -48,7 +48,7 @@ def meaningful(net: Network, n: float, rows: int) -> list[Constant]:
 class Match(NamedTuple):
     """theirs = factor · candidate, with ``extra`` as a further factor on a part of it.
 
-    part:  None, or "layer" (W and b of layer ``layer``), "down" (that layer and all below it), "biases",
+    part:  None, or "layer" (W and b of layer ``layer``), "down" (that layer and all below it), "biases", "weights",
            "layer_biases", "layer_weights".
     """
 
@@ -71,20 +71,21 @@ class Ruler:
 
     def matches(self, candidate: Sequence[Floats]) -> Iterator[Match]:
         """Every way in which their gradient is this candidate, up to constants."""
-        ratios, errors = self._ratios(candidate)
-        if ratios is None:
+        fitted = self._ratios(candidate)
+        if fitted is None:
             return
+        ratios, error = fitted
         for part, layer, chosen in self._parts():
             rest = self._common([k for k in range(len(ratios)) if k not in chosen], ratios)
             if not rest:  # no ratio in common, or 0: a gradient of nothing but zeros is explained by nothing
                 continue
             if not chosen:
-                yield Match(self._constant(rest, max(errors)), None, None, None, max(errors))
+                yield Match(self._constant(rest, error), None, None, None, error)
                 return
             own = self._common(chosen, ratios)
             if own is not None and (own or part in ("layer", "down")):  # biases of 0 have a name of their own
-                factor = self._constant(rest, max(errors))
-                yield Match(factor, part, layer, self._constant(own / factor.value, max(errors)), max(errors))
+                factor = self._constant(rest, error)
+                yield Match(factor, part, layer, self._constant(own / factor.value, error), error)
 
     def apart(self, candidate: Sequence[Floats]) -> float:
         """The worst block error after the best common factor: how far this candidate is from fitting."""
@@ -97,41 +98,44 @@ class Ruler:
             for mine, block, large in zip(self.theirs, candidate, self.largest, strict=True)
         )
 
-    def _ratios(self, candidate: Sequence[Floats]) -> tuple[list[float | None], list[float]] | tuple[None, None]:
-        """(their block / the candidate's, None where both are 0; what is left in each), or (None, None)."""
+    def _ratios(self, candidate: Sequence[Floats]) -> tuple[list[float | None], float] | None:
+        """(their block / the candidate's, None where both are 0; the worst of what is left), or None."""
         ratios: list[float | None] = []
         errors = []
         for k, (mine, block) in enumerate(zip(self.theirs, candidate, strict=True)):
             flat = block.ravel()
             largest = float(np.abs(flat).max(initial=0))
+            if not np.isfinite(largest):
+                return None
             if self.largest[k] <= 1e-12 * self.largest[k ^ 1] and largest <= 1e-9 * np.abs(candidate[k ^ 1]).max():
                 ratios.append(None)  # a block that cancels to nothing, on both sides
                 continue
             if not largest:
                 if self.largest[k]:
-                    return None, None
+                    return None
                 ratios.append(None)
                 continue
             scaled = flat / largest
             ratio = float(scaled @ mine) / float(scaled @ scaled) / largest
             left = float(np.abs(mine - ratio * flat).max()) / (self.largest[k] or 1.0)
             if left > self.tolerances[k]:
-                return None, None
+                return None
             ratios.append(ratio)
             errors.append(left)
-        return ratios, errors or [0.0]
+        return ratios, max(errors, default=0.0)
 
     def _parts(self) -> Iterator[tuple[str | None, int | None, list[int]]]:
         """(part, layer from 1, its blocks); the whole first."""
         layers = len(self.theirs) // 2
         yield None, None, []
         if layers > 1:
-            yield from (("layer", l + 1, [2 * l, 2 * l + 1]) for l in range(layers))
-            yield from (("down", l + 1, list(range(2 * l + 2))) for l in range(1, layers - 1))
+            yield from (("layer", k + 1, [2 * k, 2 * k + 1]) for k in range(layers))
+            yield from (("down", k + 1, list(range(2 * k + 2))) for k in range(1, layers - 1))
         yield "biases", None, list(range(1, 2 * layers, 2))
+        yield "weights", None, list(range(0, 2 * layers, 2))
         if layers > 1:
-            yield from (("layer_biases", l + 1, [2 * l + 1]) for l in range(layers))
-        yield from (("layer_weights", l + 1, [2 * l]) for l in range(layers))
+            yield from (("layer_biases", k + 1, [2 * k + 1]) for k in range(layers))
+        yield from (("layer_weights", k + 1, [2 * k]) for k in range(layers))
 
     def _common(self, chosen: Sequence[int], ratios: Sequence[float | None]) -> float | None:
         """The one ratio of these blocks, or None where they differ. That of the largest block counts."""

@@ -8,6 +8,7 @@ unless ``cost`` has a name that says cross-entropy. Nothing of the object is cha
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +33,14 @@ def network_and_state(where: str, network: Any) -> tuple[Network, State]:
     except (TypeError, ValueError, IndexError) as error:
         raise BadInput(f"{where}: the object's weights and biases must be lists of arrays: {error}.") from None
     cost = getattr(network, "cost", None)
-    name = str(getattr(cost, "__name__", type(cost).__name__)).lower() if cost is not None else ""
-    loss = "binary_cross_entropy" if "entropy" in name else "quadratic"
+    loss = loss_of("" if cost is None else str(getattr(cost, "__name__", type(cost).__name__)))
     net = Network(sizes, hidden="sigmoid", output="sigmoid", loss=loss)
     return net, state_from(net, weights, biases)
+
+
+def loss_of(cost: str) -> str:
+    """The loss that a cost of this name stands for; without a name, quadratic."""
+    return "binary_cross_entropy" if "entropy" in cost.lower() else "quadratic"
 
 
 def object_gradient(network: Any) -> Callable[..., tuple[list[Floats], list[Floats]]]:
@@ -61,7 +66,8 @@ def update_gradient(network: Any) -> Callable[..., tuple[list[Floats], list[Floa
     def gradient(weights: Any, biases: Any, x: Floats, y: Floats) -> tuple[list[Floats], list[Floats]]:
         theirs = _at(network, weights, biases)
         batch = [(row[:, None], target[:, None]) for row, target in zip(x, y, strict=True)]
-        theirs.update_mini_batch(batch, 1.0)
+        more = len(inspect.signature(theirs.update_mini_batch).parameters) - 2  # the book's second version: lmbda, n
+        theirs.update_mini_batch(batch, 1.0, *[0.0, len(batch)][: max(more, 0)])
         return (
             [W - np.asarray(after).T for W, after in zip(weights, theirs.weights, strict=True)],
             [b - np.asarray(after).reshape(-1) for b, after in zip(biases, theirs.biases, strict=True)],

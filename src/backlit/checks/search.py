@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
-from ..state import Layers
+import numpy as np
+
 from .comparison import blocks, worst_error
 from .hypotheses import Candidate, all_candidates, with_rate
 from .matching import ARBITRARY, Match, Ruler
@@ -69,13 +70,15 @@ def search(scene: Scene, measure: Ruler, shifted: Ruler | None) -> Search:
 
 
 def _that_change_something(scene: Scene) -> list[tuple[str, Candidate]]:
-    kept, seen = [], [scene.right.flat]
+    kept, seen = [], [scene.right]
     for name, candidate in all_candidates(scene):
         how = with_rate(scene, candidate.how) if candidate.how.updated else candidate.how
         if how is None:
             continue
         flat = gradient(scene, how)
-        if not any(worst_error(flat, Layers(scene.net.sizes, other)) < 1e-9 for other in seen):
+        if np.isfinite(flat.flat).all() and not any(
+            worst_error(flat, Layers(scene.net.sizes, other)) < 1e-9 for other in seen
+        ):
             kept.append((name, candidate._replace(how=how)))
             seen.append(flat.flat)
     return kept
@@ -96,7 +99,7 @@ def _refitted(both: tuple[tuple[str, Candidate], ...], fitted: Pass) -> tuple[tu
 
 
 def _found(bugs: tuple[tuple[str, Candidate], ...], stale: bool, match: Match) -> Found:
-    price = BUG * (len(bugs) + stale) + match.factor.price + (CONSTANT if match.factor.price else 0)
+    price: float = BUG * (len(bugs) + stale) + match.factor.price + (CONSTANT if match.factor.price else 0)
     if match.extra is not None:
         # Any number before one layer is a bug with a name; before weights or biases alone it may be no more than a fit.
         price += PART + match.extra.price / (ARBITRARY if match.part in ("layer", "down") else 1)
@@ -110,5 +113,3 @@ def _ranked(found: list[Found]) -> list[Found]:
     best = min(f.match.error for f in found)
     near = sorted((f for f in found if f.match.error <= max(100 * best, 1e-9)), key=lambda f: f.price)
     return [f for f in near if f.price <= near[0].price + NEAR]
-
-

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
-import numpy as np
-
 from .. import chain
 from ..network import Network
 from ..state import Floats, Layers
@@ -31,7 +29,7 @@ class Scene:
     s: Floats  # (B,)
     theirs: Layers
     previous: Layers | None = None
-    _known: dict[tuple[object, int], Floats] = field(default_factory=dict)
+    _known: dict[tuple[object, int], Floats] = field(default_factory=dict, init=False)
 
     def slope(self, rule: SlopeRule, l: int) -> Floats:  # noqa: E741
         """``rule`` of layer l (B, fan_out), computed once: gelu's is dear, and asked for by every candidate."""
