@@ -1,8 +1,8 @@
 """How often ``bl.diagnose`` names the right bug first, and whether it ever accuses a right gradient.
 
 Run as ``python benchmarks/diagnosis.py [cases] [seed]``: random networks of 1 to 4 layers, batches, activations and
-losses, each with one bug from learners.py; then as many right gradients, half of them in float32. A case is drawn anew where the
-bug leaves the gradient unchanged to 1e-6 or two names give the same numbers; how many is printed.
+losses, each with one bug from learners.py; then as many right gradients, half of them in float32. A case is drawn
+anew where the bug leaves the gradient unchanged to 1e-6 or two names give the same numbers; how many is printed.
 """
 
 from __future__ import annotations

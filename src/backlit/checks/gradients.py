@@ -166,9 +166,8 @@ def _checked(
     numeric = chain.difference_gradient(
         net, state.parameters.copy(), x, y, smooth, step=step, central=True, only=np.concatenate(chosen)
     )
-    if not np.array_equal(
-        s, smooth
-    ):  # their numbers include rows at a corner, which have no difference: the chain rule stands in for those
+    if not np.array_equal(s, smooth):
+        # Their numbers include rows at a corner, which have no difference: the chain rule stands in for those.
         scale = chain.batch_factor(net, s) / chain.batch_factor(net, smooth)
         numeric = (numeric - _chain_rule(net, state, x, y, smooth).flat) * scale + right.flat
     rows = _rows(net, analytic, Layers(net.sizes, numeric), chosen)

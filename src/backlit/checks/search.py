@@ -76,11 +76,9 @@ def _that_change_something(scene: Scene) -> list[tuple[str, Candidate]]:
         if how is None:
             continue
         flat = gradient(scene, how)
-        if np.isfinite(flat.flat).all() and not any(
-            worst_error(flat, Layers(scene.net.sizes, other)) < 1e-9 for other in seen
-        ):
+        if np.isfinite(flat.flat).all() and not any(worst_error(flat, other) < 1e-9 for other in seen):
             kept.append((name, candidate._replace(how=how)))
-            seen.append(flat.flat)
+            seen.append(flat)
     return kept
 
 
