@@ -42,6 +42,7 @@ _ROOMS = {
     "check_function": "checks",
     "diagnose": "checks",
     "Diagnosis": "checks",
+    "audit": "checks",
 }
 
 __all__ = [*_ROOMS, "__version__"]

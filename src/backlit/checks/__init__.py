@@ -5,3 +5,4 @@ from .diagnosis import diagnose as diagnose
 from .gradients import GradientReport as GradientReport
 from .gradients import check_function as check_function
 from .gradients import check_gradients as check_gradients
+from .torch_audit import audit as audit

@@ -6,7 +6,7 @@ The error of a layer is the largest difference over the largest entry of that la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,17 +30,6 @@ def blocks(gradient: Layers) -> list[Floats]:
     return [array for layer in gradient for array in layer]
 
 
-def worst_error(theirs: Layers, right: Layers) -> float:
-    """The worst error of all weights and biases of all layers, each held against its own largest entry.
-
-    A bias gradient that cancels to nothing would be all rounding, so its measure is at least a millionth of what
-    its layer's weights have.
-    """
-    return max(block_errors(blocks(theirs), blocks(right)))
-
-
-def block_errors(theirs: Sequence[Floats], right: Sequence[Floats]) -> Iterable[float]:
-    """``error`` of each block of [W, b, W, b, …]."""
-    for k in range(len(theirs)):
-        partner = right[k ^ 1]
-        yield error(theirs[k], right[k], 1e-6 * float(np.abs(partner).max(initial=0)))
+def block_errors(theirs: Sequence[Floats], right: Sequence[Floats], floors: Sequence[float]) -> list[float]:
+    """``error`` of each block of [W, b, W, b, …], each held against its own largest entry, or its floor."""
+    return [error(t, r, floor) for t, r, floor in zip(theirs, right, floors, strict=True)]

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike
 from ..errors import BadInput
 from ..network import Network
 from ..state import Layers, State, check_batch, check_state
-from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks, worst_error
+from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
 from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
 from .matching import Constant, Match, Ruler, meaningful
 from .network_objects import is_network_object, network_and_state, object_gradient
 from .search import Found, Search, search
-from .slack import corner_slack
+from .slack import corner_slack, magnitudes
 from .wording import bug_text, factor_text, place
 from .wrong_passes import Scene
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 MATCH = 1e-6  # how near a candidate must come, of each block's largest entry, in float64
 SINGLE_MATCH, SINGLE_TIMES = 3e-5, 30  # in float32: this, or this many times what float32 costs backlit itself
+# A block's entries are held against this share of its terms at least: with the limits above, that is 1e-14 and 1e-6 of
+# the terms, which is what rounding leaves where they cancel.
+FLOOR, SINGLE_FLOOR = 1e-7, 0.03
 CONSTANT_BUGS = {"sign": "sign", "n": "sum_not_mean", "1/n": "mean_twice"}
 
 
@@ -162,14 +165,15 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     scene = replace(scene, theirs=foreign.gradient)
     if not np.isfinite(foreign.gradient.flat).all():
         return Diagnosis(False, [_not_finite(scene)], float("inf"))
-    limits = _limits(scene, foreign.single)
+    floors = [(SINGLE_FLOOR if foreign.single else FLOOR) * size for size in magnitudes(scene)]
+    limits = _limits(scene, foreign.single, floors)
     right, theirs = blocks(scene.right), blocks(foreign.gradient)
-    error = worst_error(foreign.gradient, scene.right)
+    error = max(block_errors(theirs, right, floors))
     slack = corner_slack(scene, 1e-5 if foreign.single else 1e-12)
-    if _within(theirs, right, limits, slack):
+    if _within(theirs, right, limits, slack, floors):
         single = ("Right, as far as float32 goes: computed in float64 the error would be far smaller.",)
         return Diagnosis(True, [], error, single if foreign.single and error > EXACT_LIMIT else ())
-    found = _searched(scene, foreign.single, limits)
+    found = _searched(scene, foreign.single, limits, floors)
     small = error <= DIFFERENCES_LIMIT and not foreign.single
     if small and not (found.found and found.found[0].match.error < error / 100):
         remark = f"Right to {error:.0e}, as finite differences or a lower precision give it; exact would be 1e-12."
@@ -180,7 +184,7 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     return Diagnosis(False, ordered or [_unknown(scene, found)], error)
 
 
-def _limits(scene: Scene, single: bool) -> list[float]:
+def _limits(scene: Scene, single: bool, floors: list[float]) -> list[float]:
     """How far each block may lie from the right one. In float32: from what float32 does to backlit's own gradient."""
     if not single:
         return [EXACT_LIMIT] * (2 * len(scene.layers))
@@ -189,24 +193,24 @@ def _limits(scene: Scene, single: bool) -> list[float]:
         own = Scene(
             scene.net, Layers(scene.net.sizes, scene.layers.flat.astype(np.float32)), x, y, s, scene.theirs
         ).right
-    errors = block_errors(blocks(own), blocks(scene.right))
+    errors = block_errors(blocks(own), blocks(scene.right), floors)
     return [max(SINGLE_MATCH, SINGLE_TIMES * e) if np.isfinite(e) else 0.01 for e in errors]
 
 
-def _within(theirs: list[Any], right: list[Any], limits: list[float], slack: list[Any]) -> bool:
+def _within(theirs: list[Any], right: list[Any], limits: list[float], slack: list[Any], floors: list[float]) -> bool:
     closer = [t - np.clip(t - r, -room, room) for t, r, room in zip(theirs, right, slack, strict=True)]
-    return all(e <= limit for e, limit in zip(block_errors(closer, right), limits, strict=True))
+    return all(e <= limit for e, limit in zip(block_errors(closer, right, floors), limits, strict=True))
 
 
-def _searched(scene: Scene, single: bool, limits: list[float]) -> Search:
+def _searched(scene: Scene, single: bool, limits: list[float], floors: list[float]) -> Search:
     constants = meaningful(scene.net, scene.n, len(scene.x))
     tolerances = [max(MATCH, limit) if single else MATCH for limit in limits]
     shifted = None
     if scene.previous is not None:
         left = Layers(scene.net.sizes, scene.theirs.flat - scene.previous.flat)
-        shifted = Ruler(blocks(left), tolerances, constants)
+        shifted = Ruler(blocks(left), tolerances, floors, constants)
     with np.errstate(all="ignore"):  # a wrong line may leave the finite numbers; then it is not the one
-        return search(scene, Ruler(blocks(scene.theirs), tolerances, constants), shifted)
+        return search(scene, Ruler(blocks(scene.theirs), tolerances, floors, constants), shifted)
 
 
 def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
@@ -283,7 +287,7 @@ def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | 
 
 def _unknown(scene: Scene, result: Search) -> Suspect:
     net = scene.net
-    per_block = list(block_errors(blocks(scene.theirs), blocks(scene.right)))
+    per_block = block_errors(blocks(scene.theirs), blocks(scene.right), [FLOOR * size for size in magnitudes(scene)])
     wrong = [k // 2 for k, e in enumerate(per_block) if e > DIFFERENCES_LIMIT]
     top = max(wrong, default=0)
     parts = [f"none of the bugs with a name gives these numbers. Going down from the output, {place(net, top + 1)} is "

@@ -62,10 +62,12 @@ class Match(NamedTuple):
 class Ruler:
     """Their blocks [W, b, W, b, …], measured once, and the tolerance of each block."""
 
-    def __init__(self, theirs: Sequence[Floats], tolerances: Sequence[float], constants: list[Constant]) -> None:
+    def __init__(
+        self, theirs: Sequence[Floats], tolerances: Sequence[float], floors: Sequence[float], constants: list[Constant]
+    ) -> None:
         self.theirs = [block.ravel() for block in theirs]
         self.largest = [float(np.abs(block).max(initial=0)) for block in self.theirs]
-        self.tolerances = list(tolerances)
+        self.tolerances, self.floors = list(tolerances), list(floors)
         self.constants = constants
         self.values = np.array([c.value for c in constants])
 
@@ -107,7 +109,7 @@ class Ruler:
             largest = float(np.abs(flat).max(initial=0))
             if not np.isfinite(largest):
                 return None
-            if self.largest[k] <= 1e-12 * self.largest[k ^ 1] and largest <= 1e-9 * np.abs(candidate[k ^ 1]).max():
+            if max(self.largest[k], largest) <= 10 * self.tolerances[k] * self.floors[k]:
                 ratios.append(None)  # a block that cancels to nothing, on both sides
                 continue
             if not largest:
@@ -117,7 +119,7 @@ class Ruler:
                 continue
             scaled = flat / largest
             ratio = float(scaled @ mine) / float(scaled @ scaled) / largest
-            left = float(np.abs(mine - ratio * flat).max()) / (self.largest[k] or 1.0)
+            left = float(np.abs(mine - ratio * flat).max()) / (max(self.largest[k], self.floors[k]) or 1.0)
             if left > self.tolerances[k]:
                 return None
             ratios.append(ratio)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .comparison import blocks, worst_error
+from .comparison import block_errors, blocks
 from .hypotheses import Candidate, all_candidates, with_rate
 from .matching import ARBITRARY, Match, Ruler
 from .wrong_passes import Pass, Scene, gradient
@@ -70,13 +70,15 @@ def search(scene: Scene, measure: Ruler, shifted: Ruler | None) -> Search:
 
 
 def _that_change_something(scene: Scene) -> list[tuple[str, Candidate]]:
-    kept, seen = [], [scene.right]
+    kept, seen, floors = [], [scene.right], [0.0] * (2 * len(scene.layers))
     for name, candidate in all_candidates(scene):
         how = with_rate(scene, candidate.how) if candidate.how.updated else candidate.how
         if how is None:
             continue
         flat = gradient(scene, how)
-        if np.isfinite(flat.flat).all() and not any(worst_error(flat, other) < 1e-9 for other in seen):
+        if np.isfinite(flat.flat).all() and not any(
+            max(block_errors(blocks(flat), blocks(other), floors)) < 1e-9 for other in seen
+        ):
             kept.append((name, candidate._replace(how=how)))
             seen.append(flat)
     return kept

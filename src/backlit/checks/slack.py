@@ -1,16 +1,38 @@
-"""How much of a difference a corner of relu excuses: there either slope is right, and rounding decides which it is."""
+"""What rounding excuses: how large a gradient's terms are before they cancel, and the corners of relu.
+
+At a corner either slope is right, and rounding decides which it is.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import chain
 from ..chain import Activation
 from ..state import Floats
 from .comparison import blocks
-from .wrong_passes import Pass, Scene, SlopeRule, gradient
+from .wrong_passes import Pass, Scene, SlopeRule, gradient, right_slope
 
 ONE_BY_ONE = 64  # corners that are turned over singly; more in a layer are turned over together
+
+
+def magnitudes(scene: Scene) -> list[float]:
+    """For each block [W, b, …]: the largest entry if no two terms of opposite signs cancelled.
+
+    Where a gradient is far smaller than this, what is left of it is rounding.
+    """
+    a = scene.activations[-1]
+    slope = np.abs(chain.LOSSES[scene.net.loss].slope(a, scene.y))
+    if scene.net.output == "softmax":
+        slope = slope + (slope * a).sum(1, keepdims=True)
+    elif chain.LOSSES[scene.net.loss].slope_at == "a":
+        slope = slope * np.abs(scene.slope(right_slope, len(scene.layers) - 1))
+    deltas = [slope]
+    for l in range(len(scene.layers) - 2, -1, -1):  # noqa: E741
+        deltas.insert(0, (deltas[0] @ np.abs(scene.layers[l + 1].W).T) * np.abs(scene.slope(right_slope, l)))
+    total = chain.weighted_sum(scene.net, [np.abs(a) for a in scene.inputs], deltas, scene.s)
+    return [float(block.max()) * scene.factor for block in blocks(total)]
 
 
 def corner_slack(scene: Scene, rounding: float) -> list[Floats]:
