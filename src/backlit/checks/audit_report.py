@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MEAN_SCALED = 0.3  # rate · examples of a summed loss from which on the rate looks as if it were made for the mean
 
 
-@dataclass
+@dataclass(slots=True)
 class Watched:
     """One parameter: what it is, and what happened to it."""
 
@@ -31,12 +31,12 @@ class Watched:
     stepped: bool = False
     version: int = -1
     zeroed: int = 0
+    parameter_version: int = -1
     sum_seen: Any = None  # a weak reference to the tensor that its gradients are summed in
     moved: bool = False  # in the end it differs from the beginning
 
 
-@dataclass(frozen=True)
-class LossCall:
+class LossCall(NamedTuple):
     """A loss that was differentiated: by what factor it went into what ``backward`` was called on."""
 
     name: str
@@ -46,8 +46,7 @@ class LossCall:
     made_by: str  # the activation that its input had gone through, where the loss applies one itself
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """What went into one update."""
 
     passes: int
@@ -109,7 +108,7 @@ class Log(Protocol):
     """What is read of an Audit."""
 
     watched: list[Watched]
-    groups: list[Group]
+    groups: Counter[Group]
     dropped: list[int]
     broadcasts: list[str]
     outside: int
@@ -120,49 +119,74 @@ class Log(Protocol):
 
 def judged(log: Log) -> AuditReport:
     """Facts and findings of a finished log."""
-    if not log.groups:
+    groups = list(log.groups.elements())
+    if not groups:
         facts = {"updates": "none: the optimizer's step was never called inside the with block"}
         return AuditReport(facts, (), ("everything: nothing was updated",))
     findings = [
-        *_clearing(log), *_accumulation(log), *_never_changed(log), *_outside(log), *_loss(log),
+        *_clearing(groups), *_accumulation(log, groups), *_never_changed(log), *_outside(log), *_loss(log, groups),
     ]  # fmt: skip
     unseen = []
-    if not any(group.calls for group in log.groups):
+    if not any(group.calls for group in groups):
         unseen.append("the loss (only PyTorch's own loss functions are seen), and so sum or mean")
-    if not any(group.accumulates for group in log.groups):
+    if not any(group.accumulates for group in groups):
         unseen.append("accumulation over several backward passes")
-    return AuditReport(_facts(log), tuple(findings), tuple(unseen))
+    return AuditReport(_facts(log, groups), tuple(findings), tuple(unseen))
 
 
 # --- findings ------------------------------------------------------------------------------------------------------
 
 TEXTS = {
-    "gradients_not_cleared": "in {some} of {all} updates the gradients of earlier updates were still in it. Call "
-    "optimizer.zero_grad() once per update, before backward.",
-    "accumulation_not_divided": "{some} updates added up the mean losses of {k} backward passes without a division: the "
-    "gradient is {k} times that of one large batch. Do (loss / {k}).backward().",
-    "unequal_micro_batches": "{some} updates gave micro-batches of {sizes} examples the same weight: the mean of means is "
-    "not the mean. Weigh each loss by its examples / all of them.",
-    "last_group_dropped": "the gradients of {some} backward passes never reached an update (usually {k} make one): the "
-    "last, unfinished group was dropped. Update after the last batch too.",
-    "optimizer_before_replacement": "{names} got gradients but never changed: the optimizer holds {strangers} parameters "
-    "that are not the model's, so it was made before a layer was replaced. Make the optimizer afterwards.",
-    "not_in_optimizer": "{names} got gradients but never changed: the optimizer doesn't hold them. Give it all of "
-    "model.parameters(), or set requires_grad = False if they are meant to stay.",
-    "frozen": "{names} never changed: requires_grad is False, so they are frozen. If that isn't meant, set it to True and "
-    "give them to the optimizer.",
-    "detached": "{names} never changed: no gradient reached them. Look for detach(), .data, torch.no_grad(), .item() or "
-    "NumPy between them and the loss, or for a layer that forward doesn't use.",
-    "zero_gradient": "{names} never changed, though gradients came and the optimizer holds them: every change was 0. Look "
-    "for dead units, or a rate of 0.",
-    "changed_outside": "parameters{names} were changed between updates by something other than the optimizer. Look for "
-    "assignments, copy_(), clamp_() or load_state_dict in the loop.",
-    "targets_broadcast": "{some} times, first in {what}: they were broadcast, so every output met every target. Do "
-    "y = y.reshape(-1, 1).",
-    "double_softmax": "the input of {loss} had gone through {activation}, but it wants {wanted}. Leave {activation} out of "
-    "the model.",
-    "sum_loss": "{loss} is summed over {n} examples, and the rate of {rate:g} is one for the mean: it acts as {acts:g} "
-    "would there. Take reduction='mean', or divide the rate by the batch size.",
+    "gradients_not_cleared": (
+        "in {some} of {all} updates the gradients of earlier updates were still in it. Call optimizer.zero_grad()"
+        " once per update, before backward."
+    ),
+    "accumulation_not_divided": (
+        "{some} updates added up the mean losses of {k} backward passes without a division: the gradient is {k} "
+        "times that of one large batch. Do (loss / {k}).backward()."
+    ),
+    "unequal_micro_batches": (
+        "{some} updates gave micro-batches of {sizes} examples the same weight: the mean of means is not the "
+        "mean. Weigh each loss by its examples / all of them."
+    ),
+    "last_group_dropped": (
+        "the gradients of {some} backward passes never reached an update (usually {k} make one): the last, "
+        "unfinished group was dropped. Update after the last batch too."
+    ),
+    "optimizer_before_replacement": (
+        "{names} got gradients but never changed: the optimizer holds {strangers} parameters that are not the "
+        "model's, so it was made before a layer was replaced. Make the optimizer afterwards."
+    ),
+    "not_in_optimizer": (
+        "{names} got gradients but never changed: the optimizer doesn't hold them. Give it all of "
+        "model.parameters(), or set requires_grad = False if they are meant to stay."
+    ),
+    "frozen": (
+        "{names} never changed: requires_grad is False, so they are frozen. If that isn't meant, set it to True "
+        "and give them to the optimizer."
+    ),
+    "detached": (
+        "{names} never changed: no gradient reached them. Look for detach(), .data, torch.no_grad(), .item() or "
+        "NumPy between them and the loss, or for a layer that forward doesn't use."
+    ),
+    "zero_gradient": (
+        "{names} never changed, though gradients came and the optimizer holds them: every change was 0. Look for "
+        "dead units, or a rate of 0."
+    ),
+    "changed_outside": (
+        "parameters{names} were changed between updates by something other than the optimizer. Look for "
+        "assignments, copy_(), clamp_() or load_state_dict in the loop."
+    ),
+    "targets_broadcast": (
+        "{some} times, first in {what}: they were broadcast, so every output met every target. Do y = y.reshape(-1, 1)."
+    ),
+    "double_softmax": (
+        "the input of {loss} had gone through {activation}, but it wants {wanted}. Leave {activation} out of the model."
+    ),
+    "sum_loss": (
+        "{loss} is summed over {n} examples, and the rate of {rate:g} is one for the mean: it acts as {acts:g} "
+        "would there. Take reduction='mean', or divide the rate by the batch size."
+    ),
 }
 
 
@@ -170,24 +194,24 @@ def _finding(name: str, **facts: object) -> Finding:
     return Finding(name, TEXTS[name].format(**facts))
 
 
-def _clearing(log: Log) -> Iterable[Finding]:
-    carried = sum(group.carried for group in log.groups)
+def _clearing(groups: list[Group]) -> Iterable[Finding]:
+    carried = sum(group.carried for group in groups)
     if carried:
-        yield _finding("gradients_not_cleared", some=carried, all=len(log.groups))
+        yield _finding("gradients_not_cleared", some=carried, all=len(groups))
 
 
-def _accumulation(log: Log) -> Iterable[Finding]:
-    groups = [g for g in log.groups if g.accumulates]
-    means = [g for g in groups if len(g.calls) == g.passes and all(c.reduction == "mean" for c in g.calls)]
+def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:
+    accumulated = [g for g in groups if g.accumulates]
+    means = [g for g in accumulated if len(g.calls) == g.passes and all(c.reduction == "mean" for c in g.calls)]
     undivided = [g for g in means if _share(g) > 1.5 and not _near(_share(g) * g.scaled, 1)]
     if undivided:
         yield _finding("accumulation_not_divided", some=len(undivided), k=undivided[0].passes)
     unequal = [g for g in means if len(set(g.examples)) > 1 and len({round(c.factor, 9) for c in g.calls}) == 1]
     if unequal:
         yield _finding("unequal_micro_batches", some=len(unequal), sizes=_list(unequal[0].examples))
-    usual = Counter(g.passes for g in log.groups if not g.closure).most_common(1)
+    usual = Counter(g.passes for g in groups if not g.closure).most_common(1)
     lost = sum(log.dropped) + log.pending_at_end
-    if groups and usual[0][0] > 1 and lost:
+    if accumulated and usual[0][0] > 1 and lost:
         yield _finding("last_group_dropped", some=lost, k=usual[0][0])
 
 
@@ -221,10 +245,10 @@ def _outside(log: Log) -> Iterable[Finding]:
         yield _finding("changed_outside", names=f" ({names})" if names else "")
 
 
-def _loss(log: Log) -> Iterable[Finding]:
+def _loss(log: Log, groups: list[Group]) -> Iterable[Finding]:
     if log.broadcasts:
         yield _finding("targets_broadcast", some=len(log.broadcasts), what=log.broadcasts[0])
-    calls = [(g, c) for g in log.groups for c in g.calls]
+    calls = [(g, c) for g in groups for c in g.calls]
     for call in [c for _, c in calls if c.made_by][:1]:
         activation = call.made_by.removesuffix("Backward0").lower()
         logarithms = call.name == "nll_loss"
@@ -244,8 +268,7 @@ def _near(value: float, wanted: float) -> bool:
 # --- facts ---------------------------------------------------------------------------------------------------------
 
 
-def _facts(log: Log) -> dict[str, str]:
-    groups = log.groups
+def _facts(log: Log, groups: list[Group]) -> dict[str, str]:
     examples = [n for g in groups for n in g.examples]
     per_update = [sum(g.examples) for g in groups if g.examples and not g.closure]
     rates = sorted({r for g in groups for r in g.rates})

@@ -7,6 +7,9 @@ in audit_report.py.
 from __future__ import annotations
 
 import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,8 @@ from .audit_report import AuditReport, Group, LossCall, Watched, judged
 if TYPE_CHECKING:
     from torch import Tensor, nn, optim
 
+MISSING = object()
+DATA_CHECKS = 10  # every so many updates a parameter's numbers are compared: .data counts no version
 LOSSES = (
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "soft_margin_loss", "multi_margin_loss",
@@ -54,7 +59,8 @@ class Audit:
         own = {id(p) for p in self._parameters}
         self.strangers = sum(id(p) not in own for g in optimizer.param_groups for p in g["params"])
         self.watched = [Watched(name, id(p) in held, p.requires_grad, p.numel()) for name, p in named]
-        self.groups: list[Group] = []
+        self.groups: Counter[Group] = Counter()
+        self.updates = 0
         self.calls: list[LossCall] = []  # losses that have been differentiated since the last clearing or update
         self.sizes: list[int] = []  # examples of the forward passes since then
         self.dropped: list[int] = []  # backward passes whose gradients were cleared without an update
@@ -66,13 +72,15 @@ class Audit:
         self._handles: list[Any] = []
         self._inside = self._over = False
         self._accumulated: Tensor | None = None
-        self._zeroed = 0  # calls that set tensors to zero in place
+        self._replaced: list[tuple[Any, str, Any]] = []
+        self._zeroed = 0  # calls of zero_grad
 
     # --- with ------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Audit:
         self._start = [p.detach().clone() for p in self._parameters]
-        self._versions = [p._version for p in self._parameters]
+        for w, p in zip(self.watched, self._parameters, strict=True):
+            w.parameter_version = p._version
         in_use = [k for k, w in enumerate(self.watched) if w.in_optimizer and w.requires_grad]
         self._witness = min(in_use, key=lambda k: self._parameters[k].numel(), default=None)
         self._seen = self._witness_copy()
@@ -83,14 +91,19 @@ class Audit:
         self._handles.append(self._optimizer.register_step_pre_hook(self._before_step))
         self._handles.append(self._optimizer.register_step_post_hook(self._after_step))
         self._handles.append(self._model.register_forward_hook(self._forward))
-        self._mode = _mode(self)
-        self._mode.__enter__()
+        for thing, name, listener in _listeners(self, self._model, self._optimizer):
+            self._replaced.append((thing, name, vars(thing).get(name, MISSING)))
+            setattr(thing, name, listener)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._mode.__exit__(kind, error, trace)
+        for thing, name, before in self._replaced:
+            if before is MISSING:
+                delattr(thing, name)
+            else:
+                setattr(thing, name, before)
         for handle in self._handles:
             handle.remove()
         for w, p, start in zip(self.watched, self._parameters, self._start, strict=True):
@@ -122,7 +135,8 @@ class Audit:
             if gradient is None:
                 return
             same = w.sum_seen is not None and w.sum_seen() is gradient
-            zeroed = self._zeroed != w.zeroed and gradient._version > w.version + 1
+            # In place: it was changed by more than this one addition, after an update or by zero_grad.
+            zeroed = gradient._version > w.version + 1 and (w.stepped or self._zeroed != w.zeroed)
             if not same or zeroed:
                 if w.pending and witness and not self._inside:
                     self.dropped.append(w.pending)
@@ -142,12 +156,12 @@ class Audit:
         return hook
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        for number, p in enumerate(self._parameters):
-            if p._version != self._versions[number]:
-                self.watched[number].changed_outside += 1
+        for w, p in zip(self.watched, self._parameters, strict=True):
+            if p._version != w.parameter_version:
+                w.changed_outside += 1
                 self.outside += 1
-        if self._seen is not None and not bool((self._parameters[self._witness or 0] == self._seen).all()):
-            self.outside += 1  # by way of .data, which counts no version
+        if self._seen is not None and not self._seen.equal(self._parameters[self._witness or 0]):
+            self.outside += 1
         # PyTorch passes the optimizer itself as the first of args.
         self._inside = any(a is not None for a in args[1:]) or bool(kwargs and kwargs.get("closure"))
         self._scaled = 1.0
@@ -158,28 +172,25 @@ class Audit:
                 self._scaled = float(now.norm()) / norm
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        used = [w for w in self.watched if w.in_optimizer and w.pending]
-        group = Group(
-            passes=max((w.pending for w in used), default=0),
-            calls=tuple(self.calls),
-            sizes=tuple(self.sizes),
-            carried=any(w.carried for w in used),
-            closure=self._inside,
-            scaled=self._scaled,
-            rates=tuple(float(g["lr"]) for g in optimizer.param_groups if "lr" in g),
-        )
-        self.groups.append(group)
-        for number, p in enumerate(self._parameters):
-            w, version = self.watched[number], p._version
-            if version != self._versions[number]:
-                self._versions[number] = version
+        passes, carried = 0, False
+        for w in self.watched:
+            if w.in_optimizer and w.pending:
+                passes, carried = max(passes, w.pending), carried or w.carried
+        rates = tuple([float(g["lr"]) for g in optimizer.param_groups if "lr" in g])
+        group = Group(passes, tuple(self.calls), tuple(self.sizes), carried, self._inside, self._scaled, rates)
+        self.groups[group] += 1
+        self.updates += 1
+        for w, p in zip(self.watched, self._parameters, strict=True):
+            if p._version != w.parameter_version:
+                w.parameter_version = p._version
                 w.changes += 1
-                w.first_change = w.first_change or len(self.groups)
-                w.last_change = len(self.groups)
+                w.first_change = w.first_change or self.updates
+                w.last_change = self.updates
             w.pending, w.stepped = 0, True
-            if p.grad is not None:
-                w.version = p.grad._version
-        self._seen = self._witness_copy()
+            gradient = w.sum_seen() if w.sum_seen is not None else None
+            if gradient is not None:
+                w.version = gradient._version
+        self._seen = self._witness_copy() if self.updates < 3 or self.updates % DATA_CHECKS == 0 else None
         self._accumulated, self._inside = None, False
         self.calls.clear()
         self.sizes.clear()
@@ -215,38 +226,39 @@ class Audit:
 
         loss.register_hook(differentiated)
 
-    def saw_zeroing(self) -> None:
-        """Some tensor was set to zero in place."""
+    def saw_zeroing(self, args: Any, kwargs: Any, result: Any) -> None:
+        """zero_grad was called."""
         self._zeroed += 1
 
-    def saw_difference(self, one: Any, other: Any, result: Any) -> None:
+    def saw_difference(self, args: tuple[Any, ...], kwargs: Any, result: Any) -> None:
         """Two tensors were subtracted: (N, 1) and (N,) give (N, N)."""
-        shapes = sorted((tuple(getattr(t, "shape", ())) for t in (one, other)), key=len)
-        if getattr(result, "requires_grad", False) and len(shapes[0]) == 1 and len(shapes[1]) == 2:
+        if not getattr(result, "requires_grad", False) or result.dim() != 2:
+            return
+        shapes = sorted((tuple(getattr(t, "shape", ())) for t in args), key=len)
+        if len(shapes[0]) == 1 and len(shapes[1]) == 2:
             n = shapes[0][0]
             if n > 1 and shapes[1] == (n, 1):
                 self.broadcasts.append(f"a difference of {shapes[1]} and {shapes[0]}")
 
 
-def _mode(log: Audit) -> Any:
-    """Sees the calls of PyTorch's functions, and lets every one through as it is."""
+def _listeners(log: Audit, model: Any, optimizer: Any) -> Iterator[tuple[Any, str, Any]]:
+    """(object, attribute, what stands there while the loop is watched): each calls what stood there before."""
     import torch
-    from torch.overrides import TorchFunctionMode
 
-    names: dict[Any, str] = {getattr(torch.nn.functional, name): name for name in LOSSES}
-    differences = {torch.sub, torch.Tensor.sub, torch.Tensor.__sub__, torch.Tensor.__rsub__}
+    functional = torch.nn.functional
+    for name in LOSSES:
+        yield functional, name, _heard(getattr(functional, name), partial(log.saw_loss, name))
+    for name in ("__sub__", "__rsub__"):
+        yield torch.Tensor, name, _heard(getattr(torch.Tensor, name), log.saw_difference)
+    for thing in (model, optimizer):
+        yield thing, "zero_grad", _heard(thing.zero_grad, log.saw_zeroing)
 
-    zeroings = {torch.Tensor.zero_, torch._foreach_zero_, torch.zero_}
 
-    class Watch(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            if func in names:
-                log.saw_loss(names[func], args, kwargs or {}, result)
-            elif func in zeroings:
-                log.saw_zeroing()
-            elif func in differences and len(args) == 2:
-                log.saw_difference(args[0], args[1], result)
-            return result
+def _heard(function: Callable[..., Any], listener: Callable[..., None]) -> Callable[..., Any]:
+    @wraps(function)
+    def heard(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        listener(args, kwargs, result)
+        return result
 
-    return Watch()
+    return heard
