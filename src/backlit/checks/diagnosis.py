@@ -172,7 +172,7 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     slack = corner_slack(scene, 1e-5 if foreign.single else 1e-12)
     if _within(theirs, right, limits, slack, floors):
         single = ("Right, as far as float32 goes: computed in float64 the error would be far smaller.",)
-        return Diagnosis(True, [], error, single if foreign.single and error > EXACT_LIMIT else ())
+        return Diagnosis(True, [], error, single if foreign.single and error > 1e-10 else ())
     found = _searched(scene, foreign.single, limits, floors)
     small = error <= DIFFERENCES_LIMIT and not foreign.single
     if small and not (found.found and found.found[0].match.error < error / 100):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MISSING = object()
 DATA_CHECKS = 10  # every so many updates a parameter's numbers are compared: .data counts no version
+ALL_LOSSES, ONE_IN = 50, 8  # after so many updates, losses over the usual number of examples: in one update of so many
 LOSSES = (
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "soft_margin_loss", "multi_margin_loss",
@@ -73,6 +74,7 @@ class Audit:
         self._inside = self._over = False
         self._accumulated: Tensor | None = None
         self._replaced: list[tuple[Any, str, Any]] = []
+        self._usual = 0  # examples of a loss
         self._zeroed = 0  # calls of zero_grad
 
     # --- with ------------------------------------------------------------------------------------------------------
@@ -90,8 +92,8 @@ class Audit:
                 self._handles.append(after)
         self._handles.append(self._optimizer.register_step_pre_hook(self._before_step))
         self._handles.append(self._optimizer.register_step_post_hook(self._after_step))
-        self._handles.append(self._model.register_forward_hook(self._forward))
-        for thing, name, listener in _listeners(self, self._model, self._optimizer):
+        self._handles.append(self._model.register_forward_hook(lambda *seen: self._forward(*seen)))
+        for thing, name, listener in _listeners(self):
             self._replaced.append((thing, name, vars(thing).get(name, MISSING)))
             setattr(thing, name, listener)
         return self
@@ -213,11 +215,14 @@ class Audit:
         target = args[1] if len(args) > 1 else kwargs.get("target")
         if name in SAME_SHAPE and target is not None and target.shape != given.shape:
             self.broadcasts.append(f"{name} of {tuple(given.shape)} with targets {tuple(target.shape)}")
+        examples = int(given.shape[0]) if given.dim() else 1
+        if self.updates > ALL_LOSSES and self.updates % ONE_IN and examples == self._usual:
+            return
+        self._usual = examples
         made_by = given.grad_fn.name() if given.grad_fn is not None else ""
         twice = name in TWICE and made_by.startswith(TWICE[name])
         unnormalised = name == "nll_loss" and made_by.startswith("Softmax")
         reduction = str(kwargs.get("reduction", "mean"))
-        examples = int(given.shape[0]) if given.dim() else 1
 
         def differentiated(gradient: Tensor) -> None:
             if gradient.numel() == 1:
@@ -241,7 +246,7 @@ class Audit:
                 self.broadcasts.append(f"a difference of {shapes[1]} and {shapes[0]}")
 
 
-def _listeners(log: Audit, model: Any, optimizer: Any) -> Iterator[tuple[Any, str, Any]]:
+def _listeners(log: Audit) -> Iterator[tuple[Any, str, Any]]:
     """(object, attribute, what stands there while the loop is watched): each calls what stood there before."""
     import torch
 
@@ -250,8 +255,8 @@ def _listeners(log: Audit, model: Any, optimizer: Any) -> Iterator[tuple[Any, st
         yield functional, name, _heard(getattr(functional, name), partial(log.saw_loss, name))
     for name in ("__sub__", "__rsub__"):
         yield torch.Tensor, name, _heard(getattr(torch.Tensor, name), log.saw_difference)
-    for thing in (model, optimizer):
-        yield thing, "zero_grad", _heard(thing.zero_grad, log.saw_zeroing)
+    for kind in (torch.nn.Module, torch.optim.Optimizer):  # not of the instances: copies of them would call the originals
+        yield kind, "zero_grad", _heard(kind.zero_grad, log.saw_zeroing)
 
 
 def _heard(function: Callable[..., Any], listener: Callable[..., None]) -> Callable[..., Any]:
