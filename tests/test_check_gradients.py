@@ -81,7 +81,9 @@ def test_a_function_and_its_error_in_one_line():
 
 class TestAnyFunction:
     def test_of_one_array(self):
-        assert bl.check_function(lambda x: (x**3).sum(), lambda x: 3 * x**2, np.array([[1.0, -2.0], [0.5, 100.0]])).passed
+        assert bl.check_function(
+            lambda x: (x**3).sum(), lambda x: 3 * x**2, np.array([[1.0, -2.0], [0.5, 100.0]])
+        ).passed
 
     def test_of_several(self):
         A, v = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.3, -0.7])
@@ -93,7 +95,12 @@ class TestAnyFunction:
 
     @pytest.mark.parametrize(
         ("f", "gradient"),
-        [(lambda x: x, lambda x: x), (lambda x: x.sum(), lambda x: x[0]), (lambda x: 1 / 0, lambda x: x), (lambda x: "a", lambda x: x)],
+        [
+            (lambda x: x, lambda x: x),
+            (lambda x: x.sum(), lambda x: x[0]),
+            (lambda x: 1 / 0, lambda x: x),
+            (lambda x: "a", lambda x: x),
+        ],
     )
     def test_what_is_no_scalar_function_is_refused(self, f, gradient):
         with pytest.raises(bl.BadInput, match="check_function"):

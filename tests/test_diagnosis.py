@@ -33,7 +33,9 @@ def test_over_three_hundred_cases(seed):
     assert score.accused == 0
 
 
-def problem(sizes=(4, 5, 3), loss="quadratic", output="sigmoid", n=6, reduction="mean") -> tuple[Problem, bl.Network, bl.State]:
+def problem(
+    sizes=(4, 5, 3), loss="quadratic", output="sigmoid", n=6, reduction="mean"
+) -> tuple[Problem, bl.Network, bl.State]:
     random = np.random.default_rng(7)
     shapes = list(zip(sizes, sizes[1:], strict=False))
     weights = [random.standard_normal(s) / 2 for s in shapes]
@@ -69,7 +71,9 @@ class TestForms:
 
     def test_float32_is_a_remark(self):
         W, b = self.right
-        why = diagnosed(([w.astype(np.float32) for w in W], [v.astype(np.float32) for v in b]), self.p, self.net, self.state)
+        why = diagnosed(
+            ([w.astype(np.float32) for w in W], [v.astype(np.float32) for v in b]), self.p, self.net, self.state
+        )
         assert why.correct
         assert any("float32" in r for r in why.remarks)
 
@@ -83,7 +87,9 @@ class TestForms:
     def test_no_biases_at_all(self):
         assert names(diagnosed((self.right[0], None), self.p, self.net, self.state))[0] == ("bias_missing", None)
 
-    @pytest.mark.parametrize("bad", [None, 3, "ab", ([1], [2]), ([np.ones((4, 5))], [np.ones(5)]), ([["a"]], [[1]]), {}])
+    @pytest.mark.parametrize(
+        "bad", [None, 3, "ab", ([1], [2]), ([np.ones((4, 5))], [np.ones(5)]), ([["a"]], [[1]]), {}]
+    )
     def test_what_is_no_gradient_is_refused(self, bad):
         with pytest.raises(bl.BadInput, match="diagnose: a gradient is a pair"):
             diagnosed(bad, self.p, self.net, self.state)
@@ -116,7 +122,10 @@ class TestTogether:
         W, _ = wrong_gradient(self.p, Bug("missing_derivative", 1))
         _, b = wrong_gradient(self.p, Bug("bias_missing", 2))
         b[0] = wrong_gradient(self.p, Bug("missing_derivative", 1))[1][0]
-        assert set(names(diagnosed((W, b), self.p, self.net, self.state))) == {("missing_derivative", 1), ("bias_missing", 2)}
+        assert set(names(diagnosed((W, b), self.p, self.net, self.state))) == {
+            ("missing_derivative", 1),
+            ("bias_missing", 2),
+        }
 
     def test_only_the_biases_are_summed(self):
         W, b = wrong_gradient(self.p, Bug("none"))

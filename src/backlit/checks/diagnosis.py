@@ -113,12 +113,12 @@ def diagnose(
     check_state(where, net, state)
     state = state.astype(np.float64)
     x, y, s = check_batch(where, net, state, x, y, sample_weight)
-    remarks: list[str] = []
+    remarks, repeated = list[str](), False
     if callable(gradient):
-        gradient, previous, remarks = _asked_twice(gradient, state, x, y, previous)
+        gradient, previous, remarks, repeated = _asked_twice(gradient, state, x, y, previous)
     foreign = read(where, net, gradient, len(x))
     before = None if previous is None else read(f"{where}: previous", net, previous, len(x)).gradient
-    scene = Scene(net, state.layers, x, y, s, foreign.gradient, before)
+    scene = Scene(net, state.layers, x, y, s, foreign.gradient, before, repeated)
     if not np.isfinite(scene.right.flat).all():
         raise BadInput(f"{where}: the right gradient itself is not finite at this state. Look at the parameters and x.")
     if foreign.turnable and not _judged(scene, foreign).correct and _judged(scene, foreign.turned()).correct:
@@ -127,7 +127,9 @@ def diagnose(
     return replace(verdict, remarks=(*verdict.remarks, *foreign.remarks, *remarks))
 
 
-def _asked_twice(f: Callable[..., Any], state: State, x: Any, y: Any, previous: Any) -> tuple[Any, Any, list[str]]:
+def _asked_twice(
+    f: Callable[..., Any], state: State, x: Any, y: Any, previous: Any
+) -> tuple[Any, Any, list[str], bool]:
     """What the function gives when called a second time, which must be what it gave the first time."""
     answers, remarks = [], []
     for _ in range(2):
@@ -141,8 +143,8 @@ def _asked_twice(f: Callable[..., Any], state: State, x: Any, y: Any, previous: 
     if previous is None and not _same(*answers):
         remarks.append("A second call with the same arguments gave another gradient: it was diagnosed, with the first "
                        "as the one before.")  # fmt: skip
-        return answers[1], answers[0], remarks
-    return answers[0], previous, remarks
+        return answers[1], answers[0], remarks, True
+    return answers[0], previous, remarks, False
 
 
 def _deep_copy(answer: Any) -> Any:

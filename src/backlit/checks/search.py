@@ -45,7 +45,7 @@ def search(scene: Scene, measure: Ruler, shifted: Ruler | None) -> Search:
     candidates = _that_change_something(scene)
     found = [_found((), False, match) for match in measure.matches(blocks(scene.right))]
     if shifted is not None:
-        found += [_found((), True, m) for m in shifted.matches(blocks(scene.right)) if not m.part]
+        found += [_found((), True, m, scene.repeated) for m in shifted.matches(blocks(scene.right)) if not m.part]
     computed = []
     for name, candidate in candidates:
         array = blocks(gradient(scene, candidate.how))
@@ -98,8 +98,11 @@ def _refitted(both: tuple[tuple[str, Candidate], ...], fitted: Pass) -> tuple[tu
     )
 
 
-def _found(bugs: tuple[tuple[str, Candidate], ...], stale: bool, match: Match) -> Found:
-    price: float = BUG * (len(bugs) + stale) + match.factor.price + (CONSTANT if match.factor.price else 0)
+def _found(bugs: tuple[tuple[str, Candidate], ...], stale: bool, match: Match, seen: bool = False) -> Found:
+    """``seen``: that the gradient is stale was seen, and costs nothing."""
+    price: float = (
+        BUG * (len(bugs) + (stale and not seen)) + match.factor.price + (CONSTANT if match.factor.price else 0)
+    )
     if match.extra is not None:
         # Any number before one layer is a bug with a name; before weights or biases alone it may be no more than a fit.
         price += PART + match.extra.price / (ARBITRARY if match.part in ("layer", "down") else 1)

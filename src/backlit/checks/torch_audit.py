@@ -255,7 +255,10 @@ def _listeners(log: Audit) -> Iterator[tuple[Any, str, Any]]:
         yield functional, name, _heard(getattr(functional, name), partial(log.saw_loss, name))
     for name in ("__sub__", "__rsub__"):
         yield torch.Tensor, name, _heard(getattr(torch.Tensor, name), log.saw_difference)
-    for kind in (torch.nn.Module, torch.optim.Optimizer):  # not of the instances: copies of them would call the originals
+    for kind in (
+        torch.nn.Module,
+        torch.optim.Optimizer,
+    ):  # not of the instances: copies of them would call the originals
         yield kind, "zero_grad", _heard(kind.zero_grad, log.saw_zeroing)
 
 

@@ -29,6 +29,7 @@ class Scene:
     s: Floats  # (B,)
     theirs: Layers
     previous: Layers | None = None
+    repeated: bool = False  # theirs and previous came from two calls that should have given the same
     _known: dict[tuple[object, int], Floats] = field(default_factory=dict, init=False)
 
     def slope(self, rule: SlopeRule, l: int) -> Floats:  # noqa: E741
