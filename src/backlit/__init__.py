@@ -41,6 +41,11 @@ _ROOMS = {
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
+    "check_gradients": "checks",
+    "check_function": "checks",
+    "diagnose": "checks",
+    "Diagnosis": "checks",
+    "audit": "checks",
 }
 
 __all__ = [*_ROOMS, "__version__"]

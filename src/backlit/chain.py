@@ -16,7 +16,7 @@ The gradients of the examples are added up, divided once, and the parameters cha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -164,14 +164,16 @@ def batch_loss(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats) -> f
 
 
 def difference_gradient(
-    net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False
-) -> Floats:
+    net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False,
+    only: Iterable[int] | None = None,
+) -> Floats:  # fmt: skip
     """∂loss/∂parameter (P,) without a chain rule: move each parameter by ``step``, divide the change by it.
 
     P + 1 forward passes for what backpropagation does in one there and one back; ``central``: to either side, 2P.
+    ``only``: the numbers of the parameters to move; the others get 0.
     """
-    moved, gradient, here = flat.copy(), np.empty_like(flat), batch_loss(net, flat, x, y, s)
-    for p in range(len(flat)):
+    moved, gradient, here = flat.copy(), np.zeros_like(flat), batch_loss(net, flat, x, y, s)
+    for p in range(len(flat)) if only is None else only:
         moved[p] = flat[p] + step
         above = batch_loss(net, moved, x, y, s)
         moved[p] = flat[p] - step
