@@ -35,6 +35,8 @@ _ROOMS = {
     "Progress": "training",
     "predict": "evaluation",
     "evaluate": "evaluation",
+    "explain": "explanations",
+    "explorer": "explanations",
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",

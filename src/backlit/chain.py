@@ -16,7 +16,7 @@ The gradients of the examples are added up, divided once, and the parameters cha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -164,18 +164,21 @@ def batch_loss(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats) -> f
 
 
 def difference_gradient(
-    net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False
+    net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False,
+    only: Sequence[int] | None = None,
 ) -> Floats:
     """∂loss/∂parameter (P,) without a chain rule: move each parameter by ``step``, divide the change by it.
 
     P + 1 forward passes for what backpropagation does in one there and one back; ``central``: to either side, 2P.
+    only: for these parameters alone, in this order.
     """
-    moved, gradient, here = flat.copy(), np.empty_like(flat), batch_loss(net, flat, x, y, s)
-    for p in range(len(flat)):
+    chosen = range(len(flat)) if only is None else only
+    moved, gradient, here = flat.copy(), np.empty(len(chosen), flat.dtype), batch_loss(net, flat, x, y, s)
+    for k, p in enumerate(chosen):
         moved[p] = flat[p] + step
         above = batch_loss(net, moved, x, y, s)
         moved[p] = flat[p] - step
-        gradient[p] = (above - batch_loss(net, moved, x, y, s)) / (2 * step) if central else (above - here) / step
+        gradient[k] = (above - batch_loss(net, moved, x, y, s)) / (2 * step) if central else (above - here) / step
         moved[p] = flat[p]
     return gradient
 
@@ -216,7 +219,7 @@ class TraceLayer(NamedTuple):
     delta: Floats  # ∂Lᵢ/∂z, before sample weights and reduction
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """One step written out; ``gradient`` is what the optimizer was given, with L2; after = before + update."""
 
@@ -250,6 +253,20 @@ class Trace:
             raise BadInput(f"running_sum: i must be from 0 to {len(self.x)}, the examples of the batch; got {i}.")
         inputs, deltas = [a[:i] for a in self.inputs], [layer.delta[:i] for layer in self.layers]
         return weighted_sum(self.network, inputs, deltas, self.sample_weight[:i])
+
+    def __repr__(self) -> str:
+        sizes = list(self.network.sizes)
+        return f"Trace(sizes={sizes}, step {self.before.step}, batch of {len(self.x)}, loss {self.loss:.6g})"
+
+    def __rich__(self) -> object:
+        from .explanations import rich_tables
+
+        return rich_tables(self)
+
+    def _repr_html_(self) -> str:
+        from .explanations import html_tables
+
+        return html_tables(self)
 
 
 def step(
