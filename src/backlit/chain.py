@@ -126,11 +126,16 @@ def output_delta(net: Network, z: Floats, a: Floats, y: Floats) -> Floats:
     return slope * ACTIVATIONS[net.output].slope(z, a)
 
 
+def passed_down(delta: Floats, W: Floats) -> Floats:
+    """∂Lᵢ/∂a_below (B, fan_in): the delta of each unit above, times the weight that leads to it, added up."""
+    return delta @ W.T
+
+
 def backward(net: Network, layers: Layers, zs: list[Floats], activations: list[Floats], y: Floats) -> list[Floats]:
     """∂Lᵢ/∂z (B, fan_out) of every layer: from the output down, each from the layer above it."""
     deltas = [output_delta(net, zs[-1], activations[-1], y)]
     for l in range(len(layers) - 2, -1, -1):  # noqa: E741 (l is the layer, here as everywhere)
-        deltas.insert(0, (deltas[0] @ layers[l + 1].W.T) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
+        deltas.insert(0, passed_down(deltas[0], layers[l + 1].W) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
     return deltas
 
 

@@ -13,9 +13,11 @@ from operator import index as whole
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import chain
 from ..chain import Trace
+from ..data import Dataset
 from ..errors import BadInput
 from ..state import Layers
 from .chain_text import chain_latex, chain_text, shares_latex, shares_text
@@ -40,6 +42,12 @@ DIFFERENCE = 1e-5  # to either side, in float64: the step of all gradient checks
 
 class Replayed(Protocol):
     """A step that can be replayed, as ``train(..., watch=...)`` gives it."""
+
+    @property
+    def data(self) -> Dataset: ...
+
+    @property
+    def rows(self) -> NDArray[np.intp]: ...
 
     @property
     def difference(self) -> float: ...

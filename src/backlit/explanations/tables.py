@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import chain
 from ..chain import Trace
-from ..optimizers import SGD
+from ..optimizers import SGD, AdamW
 from ..state import Floats
 from .factors import explain
 from .wording import describe, division, number, parameter_at, weight_name
@@ -139,7 +139,7 @@ def _sum_table(trace: Trace) -> Table:
         rows.append(line("sum so far", "sum", trace.running_sum(i + 1).flat[chosen]))
     reduced = trace.running_sum(count).flat * chain.batch_factor(net, s)
     rows.append(line(division(net, [float(v) for v in s]), "sum", reduced[chosen]))
-    if not np.array_equal(reduced, trace.gradient.flat) and getattr(trace.optimizer, "l2", 0):
+    if not isinstance(trace.optimizer, AdamW) and trace.optimizer.l2:
         rows.append(line("with L2", "sum", trace.gradient.flat[chosen]))
     plain = isinstance(trace.optimizer, SGD) and not trace.optimizer.momentum
     name = f"· −{number(trace.rate)} = update" if plain else f"{type(trace.optimizer).__name__}'s update"
