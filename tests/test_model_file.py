@@ -249,7 +249,7 @@ class TestStates:
 
     @pytest.mark.parametrize(
         ("options", "told"),
-        [({"init": "zeros"}, "init"), ({"dtype": "float16"}, "dtype"), ({"dtype": None}, "dtype"), ({"seed": -1}, "seed")],
+        [({"init": "zeros"}, "init"), ({"dtype": "half"}, "dtype"), ({"dtype": None}, "dtype"), ({"seed": -1}, "seed")],
     )
     def test_odd_beginnings(self, options, told):
         with pytest.raises(bl.BadInput, match=told):

@@ -51,8 +51,7 @@ class TestOrder:
 
     @pytest.mark.parametrize(
         "order",
-        ["random", 3, lambda e: [53], lambda e: [-1], lambda e: [0.5], lambda e: [], lambda e: [[0]]]
-        + [lambda e: [0] * (e + 1)],
+        ["random", 3, *(lambda e, rows=rows: rows for rows in ([53], [-1], [0.5], [], [[0]])), lambda e: [0] * (e + 1)],
     )
     def test_an_odd_order_is_refused(self, order):
         with pytest.raises(bl.BadInput, match="order"):

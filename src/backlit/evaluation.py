@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import chain
 from .data import Dataset
+from .engines import forward
 from .errors import BadInput
 from .network import Network
 from .state import Floats, State, check_state
@@ -26,11 +27,7 @@ def predict(net: Network, state: State, x: ArrayLike) -> Floats:
         raise BadInput(f"predict: x must be an array of numbers: {error}.") from None
     if x.ndim != 2 or x.shape[1] != net.sizes[0]:
         raise BadInput(f"predict: x must have shape (N, {net.sizes[0]}), one example per row; got {x.shape}.")
-    out = np.empty((len(x), net.sizes[-1]), state.dtype)
-    for start in range(0, len(x), BLOCK):
-        block = x[start : start + BLOCK].astype(state.dtype)
-        out[start : start + BLOCK] = chain.forward(net, state.layers, block)[1][-1]
-    return out
+    return forward(net, state, x)
 
 
 def evaluate(net: Network, state: State, data: Any) -> tuple[float, float]:
@@ -46,8 +43,8 @@ def evaluate(net: Network, state: State, data: Any) -> tuple[float, float]:
     s = np.ones(len(dataset)) if dataset.sample_weight is None else np.asarray(dataset.sample_weight, np.float64)
     for start in range(0, len(dataset), BLOCK):
         rows = slice(start, start + BLOCK)
-        zs, activations = chain.forward(net, state.layers, dataset.x[rows].astype(state.dtype))
-        y = targets[rows].astype(state.dtype)
+        zs, activations = chain.forward(net, state.layers, dataset.x[rows].astype(state.dtype, copy=False))
+        y = targets[rows].astype(state.dtype, copy=False)
         loss_sum += float(s[rows] @ chain.LOSSES[net.loss].value(zs[-1], activations[-1], y))
         outputs[rows] = activations[-1]
     score = accuracy if is_classification(net, dataset) else r2

@@ -25,8 +25,8 @@ FORMAT = "backlit 1"
 
 def save(
     path: str | os.PathLike[str],
-    network: Network,
-    optimizer: Optimizer,
+    net: Network,
+    opt: Optimizer,
     state: State,
     *,
     preparation: Mapping[str, Any] | None = None,
@@ -39,11 +39,11 @@ def save(
     """
     from safetensors.numpy import save as to_bytes
 
-    check_state("save", network, state)
+    check_state("save", net, state)
     header = {
         "format": FORMAT,
-        "network": {name: getattr(network, name) for name in Network.__dataclass_fields__},
-        "optimizer": to_record(optimizer),
+        "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
+        "optimizer": to_record(opt),
         "step": state.step,
         "started": state.started,
         "epoch_losses": state.epoch_losses,
@@ -58,7 +58,7 @@ def save(
     try:
         try:
             _write_synced(aside, to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)}))
-            _verify(aside, network, optimizer, state)
+            _verify(aside, net, opt, state)
             os.replace(aside, target)
             _sync_folder(target.parent)
         finally:
@@ -154,7 +154,7 @@ def _network_of(path: object, header: dict[str, Any]) -> Network:
     try:
         return Network(**record)  # type: ignore[arg-type]
     except (TypeError, BadInput) as error:
-        raise BadInput(f"load: {path}: the network in it doesn't hold: {str(error):.200}") from None
+        raise BadInput(f"load: {path}: the network in it doesn't hold: {error!s:.200}") from None
 
 
 def _optimizer_of(path: object, header: dict[str, Any]) -> Optimizer:

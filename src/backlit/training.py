@@ -238,7 +238,7 @@ class _Run:
         rates = np.array([rate_at(rate, self.step + j, self.epoch_losses) for j in range(k)])
         if not (np.isfinite(rates).all() and (rates >= 0).all()):
             bad = int(np.argmin(np.isfinite(rates) & (rates >= 0)))
-            raise BadInput(f"train: {rate!r} gave the rate {rates[bad]} at step {self.step + bad}; wanted a finite one.")
+            raise BadInput(f"train: {rate!r} gave {rates[bad]} at step {self.step + bad}; a finite rate is wanted.")
         return rates
 
     def account(self, losses: NDArray[np.float64], batch: int) -> None:

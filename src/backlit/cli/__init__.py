@@ -63,7 +63,7 @@ def backlit() -> None:
 def main() -> NoReturn:
     """Runs the command of sys.argv and ends the process with its exit code."""
     try:
-        code = backlit(standalone_mode=False)
+        code = backlit(prog_name="backlit", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.UsageError as error:

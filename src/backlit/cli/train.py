@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ SCHEDULES = ("one-cycle", "cosine", "constant")
 
 @dataclass(frozen=True)
 class Parts:
-    """The prepared rows to train on, to validate with and to test on."""
+    """The prepared rows to train on, to validate with and to test on; the last are read when they are asked for."""
 
     train: Dataset
     validation: Dataset | None
-    test: Dataset
+    test: Callable[[], Dataset]
     preparation: Preparation
 
 
@@ -58,7 +59,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
 @click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
 @click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
@@ -109,8 +110,8 @@ def command(
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
         click.echo(
-            f"{describe(net)}: {net.n_parameters:,} parameters · {len(parts.train):,} rows to train on, "
-            f"{len(parts.test):,} to test on · {per_epoch} updates an epoch",
+            f"{describe(net)}: {net.n_parameters:,} parameters · {len(parts.train):,} rows to train on · "
+            f"{per_epoch} updates an epoch",
             err=True,
         )
     state, history = fit(
@@ -128,8 +129,9 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    loss, score = evaluate(net, state, parts.test)
-    name = score_name(parts.train)
+    name, test = score_name(net, parts.train), parts.test
+    del parts  # a large training part isn't kept beside the test part
+    loss, score = evaluate(net, state, test())
     if as_json:
         curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}
         curves |= {"validation_loss": history.validation_loss, "validation_score": history.validation_score}
@@ -150,7 +152,8 @@ def check_writable(path: Path) -> None:
 
 def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
     """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
-    own_test = raw.test is not None
+    source = raw.test_source
+    own_test = source is not None
     train, test = (raw, None) if own_test else raw.split(1 - TEST_SHARE, seed)
     held: Dataset | None = None
     if validation is not None:
@@ -160,9 +163,13 @@ def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
     # Pixels of IDX files are in [0, 1] already; every other number may have any unit.
     preparation = Preparation.learn(train, scale=not own_test, scale_target=train.classes is None)
     apply = preparation.apply_to
-    test = raw.test if test is None else test
-    assert test is not None
-    return Parts(apply(train), None if held is None else apply(held), apply(test), preparation)
+
+    def prepared_test() -> Dataset:
+        rows = test or (source() if callable(source) else source)
+        assert rows is not None
+        return apply(rows)
+
+    return Parts(apply(train), None if held is None else apply(held), prepared_test, preparation)
 
 
 def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Network:

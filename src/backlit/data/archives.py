@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .arrays import Array
 from .dataset import Dataset
 from .idx import MOST_INFLATION

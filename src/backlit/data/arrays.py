@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .wording import shown
 
 Array = NDArray[Any]

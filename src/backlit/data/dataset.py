@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from . import arrays
 from .arrays import Array
 from .targets import Label, Net, codes, labels_in, targets_of
@@ -108,6 +107,11 @@ class Dataset:
         """The rows kept for testing, read when first asked for; None where the data has no such part."""
         if callable(self._test):
             self._test = self._test()
+        return self._test
+
+    @property
+    def test_source(self) -> Dataset | Callable[[], Dataset | None] | None:
+        """The test part if it has been read, or the function that reads it: it doesn't hold on to this data."""
         return self._test
 
     def __len__(self) -> int:

@@ -11,8 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .arrays import Array
 from .wording import listed, place, reading
 

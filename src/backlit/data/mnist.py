@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .dataset import Dataset
 from .idx import read_idx
 from .targets import Label, classes_with, labels_in

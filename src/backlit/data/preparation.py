@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .arrays import Array, blocks, inputs
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
@@ -106,7 +105,7 @@ class Preparation:
             columns=self.columns,
             target=data.target,
             note=data.note,
-            test=partial(_prepared_test, self, data),
+            test=None if data.test_source is None else partial(_prepared_test, self, data),
         )
 
     def _scaled_answers(self, y: Array) -> Array:

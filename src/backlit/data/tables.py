@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .arrays import Array
 from .dataset import Dataset
 from .target_column import TargetColumn, as_number

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .arrays import Array
 from .wording import place, shown
 

@@ -8,8 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from backlit.errors import BadInput
-
+from ..errors import BadInput
 from .arrays import Array, blocks
 from .wording import listed
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backlit.errors import BadInput
+from ..errors import BadInput
 
 
 def shown(value: object, limit: int = 40) -> str:

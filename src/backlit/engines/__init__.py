@@ -1,7 +1,7 @@
 """Engines carry a State k steps forward, each with one technology. Here: which there are, and how one is opened.
 
 An engine prints nothing, reads no files and does not choose the order of the rows. A new one is a module with a
-function ``availability()`` and a class ``Engine``, and a row in the table below.
+function ``availability()`` and a class ``Engine`` (for AUTO also a function ``forward``), and a row in the table below.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..data import Dataset
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
 from ..optimizers import Optimizer
-from ..state import State, check_state
+from ..state import Floats, State, check_state
 
 # In the order in which "auto" prefers them; finite_differences is for looking at, and never chosen.
-ENGINES = ("reference", "finite_differences")
-AUTO = ("reference",)
+ENGINES = ("native", "reference", "finite_differences")
+AUTO = ("native", "reference")
 
 
 class Engine(Protocol):
@@ -50,7 +50,7 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     if not isinstance(opt, Optimizer):
         raise BadInput(f"open_engine: opt must be bl.SGD, bl.Adam or bl.AdamW; got {opt!r:.80}.")
     if name == "auto":
-        name = next(name for name in AUTO if _module(name).availability() == "ready")
+        name = _fastest().__name__.rpartition(".")[2]
     if name not in ENGINES:
         raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
     reason = _module(name).availability()
@@ -58,6 +58,16 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
         raise EngineUnavailable(f"engine {name!r}: {reason}")
     engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), Dataset.of(data))
     return engine
+
+
+def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:
+    """Outputs (N, n_out) in the State's dtype for x (N, n_in), by the fastest engine that is ready."""
+    outputs: Floats = _fastest().forward(net, state, x)
+    return outputs
+
+
+def _fastest() -> Any:
+    return next(module for module in map(_module, AUTO) if module.availability() == "ready")
 
 
 def _module(name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,7 +12,9 @@ from ..data import Dataset
 from ..errors import BadInput
 from ..network import Network
 from ..optimizers import Optimizer
-from ..state import State
+from ..state import Floats, State
+
+BLOCK = 4096  # rows of a forward pass at a time: memory stays bounded whatever the data
 
 
 def availability() -> str:
@@ -51,6 +55,15 @@ class Engine:
     def state(self) -> State:
         """The State after the last finished step; it is frozen, so no copy is needed."""
         return self._state
+
+
+def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:
+    """Outputs (N, n_out) for x (N, n_in), block by block."""
+    out = np.empty((len(x), net.sizes[-1]), state.dtype)
+    for start in range(0, len(x), BLOCK):
+        block = x[start : start + BLOCK].astype(state.dtype, copy=False)
+        out[start : start + BLOCK] = chain.forward(net, state.layers, block)[1][-1]
+    return out
 
 
 def checked_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:

@@ -1,0 +1,18 @@
+// Which instruction sets the kernels were compiled for, which of them this processor runs, and which one is used.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "plan.hpp"
+
+namespace backlit {
+
+std::vector<std::string> usable_instruction_sets();  // best last
+
+// The best usable set, or the one that the environment variable BACKLIT_ISA names. Decided once per process.
+const KernelSet& kernels();
+
+template <class T>
+const Kernels<T>& kernels_for();
+
+}  // namespace backlit

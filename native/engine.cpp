@@ -1,0 +1,196 @@
+// See engine.hpp.
+#include "engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+
+#include "dispatch.hpp"
+
+namespace backlit {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves.
+constexpr double WORTH_A_THREAD = 1.5e6;
+// The clock is looked at about this often, in multiply-adds: some 20 µs, so that tiny steps don't pay for it.
+constexpr double BETWEEN_LOOKS = 1e6;
+
+template <class T>
+Array<T> padded_rows(const T* from, long rows, long columns, long stride) {
+  Array<T> to(std::size_t(rows) * stride);
+  for (long r = 0; r < rows; ++r) std::copy_n(from + r * columns, columns, to.get() + r * stride);
+  return to;
+}
+
+}  // namespace
+
+template <class T>
+Engine<T>::Engine(const Specification& network, const OptimizerSettings& optimizer, const T* parameters,
+                  const T* const* slots, long update, const T* targets, const T* weights, long rows, long threads)
+    : kernels_(kernels_for<T>()),
+      network_(network, kernels_),
+      optimizer_(optimizer),
+      mean_(network.mean),
+      inputs_(network.sizes.front()),
+      rows_(rows),
+      threads_(threads),
+      parameters_(network_.packed(parameters)),
+      targets_(padded_rows(targets, rows, network.sizes.back(), network_.padded_outputs())),
+      update_(update) {
+  for (long i = 0; i < optimizer.slot_count(); ++i) slots_.push_back(network_.packed(slots[i]));
+  if (weights) weights_ = padded_rows(weights, rows, 1, 1);
+}
+
+template <class T>
+void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) const {
+  const OptimizerSettings& o = optimizer_;
+  rule.optimizer = o.kind;
+  rule.nesterov = o.nesterov;
+  rule.rate = T(rate);
+  rule.l2 = T(o.l2_over_batch ? o.l2 / weight_sum : o.l2);
+  rule.momentum = T(o.momentum);
+  if (o.kind != Optimizer::adam) return;
+  const double t = static_cast<double>(update_ + 1);
+  rule.keep1 = T(o.beta1);
+  rule.take1 = T(1 - o.beta1);
+  rule.keep2 = T(o.beta2);
+  rule.take2 = T(1 - o.beta2);
+  // rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t), both sides of the bar times √(1 - beta2^t)
+  const double root = std::sqrt(1 - std::pow(o.beta2, t));
+  rule.scale = T(rate * root / (1 - std::pow(o.beta1, t)));
+  rule.epsilon = T(o.epsilon * root);
+  rule.decay = T(rate * o.weight_decay);
+}
+
+template <class T>
+void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, long step) {
+  const long batch = batches.batch, stride = network_.padded_outputs();
+  const long *x_rows = batches.x_rows + step * batch, *data_rows = batches.data_rows + step * batch;
+  double weight_sum = batch;
+  if (weights_) {
+    weight_sum = 0;
+    for (long b = 0; b < batch; ++b) weight_sum += (*weights_)[data_rows[b]];
+    if (!(weight_sum > 0))
+      throw BadInput("advance: the sample weights of a batch must not all be 0; got such a batch " +
+                     std::to_string(step) + " steps into the call. Leave rows of weight 0 out, or take larger batches.");
+  }
+  loss_factor_ = mean_ ? 1 / weight_sum : 1;
+  for (long b = 0; b < batch; ++b) {
+    plan.input_rows[b] = batches.x + x_rows[b] * inputs_;
+    plan.target_rows[b] = targets_.get() + data_rows[b] * stride;
+    plan.row_scales[b] = T(weights_ ? (*weights_)[data_rows[b]] * loss_factor_ : loss_factor_);
+  }
+  set_rule(plan.rule, batches.rates[step], weight_sum);
+}
+
+template <class T>
+double Engine<T>::reduced_loss(const Plan<T>& plan) const {
+  double sum = 0;
+  for (long b = 0; b < plan.batch; ++b) sum += double(plan.row_losses[b]) * double(plan.row_scales[b]);
+  return sum;
+}
+
+template <class T>
+long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double seconds, long threads) {
+  MeetingPlace place(threads);
+  plan.meeting = {MeetingPlace::wait_at, &place};
+  const auto start = Clock::now();
+  const double work = double(network_.parameter_count()) * batches.batch;
+  const long between_looks = 1 + long(BETWEEN_LOOKS / work);
+  long step = from;
+  bool more = true;  // written by thread 0 between two meetings, read by the others after the second
+  std::exception_ptr failure;  // of thread 0, kept until the others have gone home
+  const auto next = [&] {
+    const bool look = (step - from) % between_looks == 0 && step > from;
+    more = step < batches.steps && !(look && seconds_since(start) > seconds);
+    try {
+      if (more) prepare(plan, batches, step);
+    } catch (const BadInput&) {
+      failure = std::current_exception();
+      more = false;
+    }
+  };
+  const auto work_of = [&](long thread) {
+    FlushTinyToZero guard;
+    for (;;) {
+      if (thread == 0) next();
+      if (threads > 1) place.wait();
+      if (!more) return;
+      kernels_.step(plan, thread, threads);
+      if (threads > 1) place.wait();
+      if (thread == 0) {
+        losses[step++] = reduced_loss(plan);
+        ++update_;
+      }
+    }
+  };
+  if (threads == 1 || !run_team(threads, work_of)) {
+    threads = 1;
+    work_of(0);
+  }
+  if (failure) std::rethrow_exception(failure);
+  return step - from;
+}
+
+template <class T>
+long Engine<T>::threads_for(long batch) const {
+  if (threads_ > 0) return threads_;
+  const double work = double(network_.parameter_count()) * batch;
+  const long cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::clamp(long(work / WORTH_A_THREAD), 1L, cores);
+}
+
+template <class T>
+long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double seconds) {
+  const long threads = threads_for(batches.batch);
+  Plan<T>& plan = network_.plan_for(batches.batch, threads);
+  plan.parameters = parameters_.get();
+  for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
+  return run(plan, batches, from, losses, seconds, threads);
+}
+
+template <class T>
+Predictor<T>::Predictor(const Specification& network, const T* parameters)
+    : kernels_(kernels_for<T>()),
+      network_(network, kernels_),
+      parameters_(network_.packed(parameters)),
+      inputs_(network.sizes.front()),
+      outputs_(network.sizes.back()) {}
+
+template <class T>
+void Predictor<T>::run(const T* x, long rows, T* out) {
+  FlushTinyToZero guard;
+  Plan<T>& plan = network_.plan_for(rows, 1);
+  plan.parameters = parameters_.get();
+  for (long r = 0; r < rows; ++r) plan.input_rows[r] = x + r * inputs_;
+  kernels_.forward(plan, out);
+}
+
+template <class T>
+double measured_peak() {
+  const auto& kernels = kernels_for<T>();
+  double best = 0;
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto start = Clock::now();
+    const double operations = kernels.burn(100000);
+    best = std::max(best, operations / seconds_since(start) / 1e9);
+  }
+  return best;
+}
+
+template class Engine<float>;
+template class Engine<double>;
+template class Predictor<float>;
+template class Predictor<double>;
+template double measured_peak<float>();
+template double measured_peak<double>();
+
+}  // namespace backlit

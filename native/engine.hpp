@@ -1,0 +1,91 @@
+// An engine: packed parameters and slots, the training data's addresses, and the loop over the steps of one call.
+// The arithmetic of a step is in kernels/; Python is not known here.
+#pragma once
+#include <atomic>
+#include <optional>
+#include <vector>
+
+#include "network.hpp"
+#include "threads.hpp"
+
+namespace backlit {
+
+// How the optimizer is set, in the terms of backlit.optimizers; its slots are counted in slot_count.
+struct OptimizerSettings {
+  Optimizer kind;
+  double momentum, beta1, beta2, epsilon, l2, weight_decay;
+  bool nesterov, l2_over_batch;
+  long slot_count() const { return kind == Optimizer::adam ? 2 : kind == Optimizer::momentum ? 1 : 0; }
+};
+
+// A call's batches. x (·, n_in): row x_rows[i] belongs to row data_rows[i] of the targets and sample weights; the two
+// differ where the caller has gathered the rows of x itself. Both (steps, batch).
+template <class T>
+struct Batches {
+  const T* x;
+  const long *x_rows, *data_rows;
+  const double* rates;  // (steps)
+  long steps, batch;
+};
+
+template <class T>
+class Engine {
+ public:
+  // parameters, slots[i]: flat, as PackedNetwork::packed wants them. targets (rows, n_out); weights (rows) or null.
+  // update: number of updates since the slots were zero. threads: 0 for as many as pay.
+  Engine(const Specification& network, const OptimizerSettings& optimizer, const T* parameters, const T* const* slots,
+         long update, const T* targets, const T* weights, long rows, long threads);
+
+  // Runs batches [from, steps) and returns how many it finished: all of them, or fewer when `seconds` are over.
+  // losses (steps): reduced loss of each batch before its update.
+  long advance(const Batches<T>& batches, long from, double* losses, double seconds);
+
+  void parameters(T* flat) const { network_.unpack(parameters_.get(), flat); }
+  void slot(long i, T* flat) const { network_.unpack(slots_[i].get(), flat); }
+  long parameter_count() const { return network_.parameter_count(); }
+  long slot_count() const { return optimizer_.slot_count(); }
+  long updates() const { return update_; }
+  long rows() const { return rows_; }
+  long inputs() const { return inputs_; }
+
+ private:
+  void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
+  void set_rule(Rule<T>& rule, double rate, double weight_sum) const;
+  double reduced_loss(const Plan<T>& plan) const;
+  long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double seconds, long threads);
+  long threads_for(long batch) const;
+
+  const Kernels<T>& kernels_;
+  PackedNetwork<T> network_;
+  const OptimizerSettings optimizer_;
+  const bool mean_;
+  const long inputs_, rows_, threads_;
+  Array<T> parameters_, targets_;
+  std::vector<Array<T>> slots_;
+  std::optional<Array<T>> weights_;
+  long update_;
+  double loss_factor_ = 0;  // of the batch being run: 1 or 1 / Σ weights
+};
+
+// out (rows, n_out) <- outputs of the network for x (rows, n_in), by one thread. Each row as if it were alone.
+template <class T>
+class Predictor {
+ public:
+  Predictor(const Specification& network, const T* parameters);
+  void run(const T* x, long rows, T* out);
+  long inputs() const { return inputs_; }
+  long outputs() const { return outputs_; }
+  static constexpr long most_rows = 240;  // of one call of run: outputs of wide layers stay in the cache
+
+ private:
+  const Kernels<T>& kernels_;
+  PackedNetwork<T> network_;
+  Array<T> parameters_;
+  const long inputs_, outputs_;
+};
+
+// What one processor core can do at best: multiply-adds in registers, in billions of operations a second.
+template <class T>
+double measured_peak();
+
+}  // namespace backlit

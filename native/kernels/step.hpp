@@ -1,0 +1,160 @@
+// One training step from end to end, and the forward pass alone. Every thread runs `step` over its own share; a share is
+// always a set of outputs, never a part of a sum, so the bits do not depend on the number of threads.
+#pragma once
+#include "activations.hpp"
+#include "losses.hpp"
+#include "update.hpp"
+
+namespace {
+
+template <class T>
+INLINE void meet(const Plan<T>& plan, long threads) {
+  if (threads > 1) plan.meeting.wait(plan.meeting.place);
+}
+
+// Panel `panel` of one layer (the strip columns count as the last one): z of the rows [first, last).
+template <class T>
+INLINE void panel_outputs(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, long panel, long first,
+                          long last) {
+  const long column = panel * 2 * LANES<T>;
+  if (panel == layer.doubles + layer.singles) return strip_product(a, layer, plan.parameters, first, last);
+  product_panel(a, plan.parameters + layer.weights + column * layer.fan_in, panel < layer.doubles ? 2 : 1, layer.fan_in,
+                plan.parameters + layer.biases + column, layer.outputs + column, layer.stride, first, last);
+}
+
+template <class T>
+INLINE long panel_count(const Layer<T>& layer) {
+  return layer.doubles + layer.singles + (layer.strips > 0);
+}
+
+// A hidden layer. Work items are panels, cut once more along the rows when there are too few panels to go round.
+template <class T>
+void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
+  const Layer<T>& layer = plan.layers[l];
+  const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
+  const auto activate = activation<T>(layer.activation).activate;
+  const long panels = panel_count(layer), cuts = panels < 2 * threads ? threads : 1, items = panels * cuts;
+  const Range mine = part({0, items}, thread, threads);
+  for (long item = mine.begin; item < mine.end; ++item) {
+    const long panel = cuts == 1 ? item : item / cuts;
+    const auto [first, last] = part({0, plan.batch}, item - panel * cuts, cuts);
+    const long begin = panel < layer.doubles + layer.singles ? panel * 2 * LANES<T> : layer.fan_out - layer.strips;
+    const long end = panel < layer.doubles ? begin + 2 * LANES<T> : begin + LANES<T>;
+    panel_outputs(plan, layer, a, panel, first, last);
+    activate(layer, begin, end, first, last);
+  }
+}
+
+// This thread's rows, in whole registers of rows.
+template <class T>
+INLINE Range my_rows(long batch, long thread, long threads) {
+  const Range blocks = part({0, (batch + LANES<T> - 1) / LANES<T>}, thread, threads);
+  const long end = blocks.end * LANES<T>;
+  return {blocks.begin * LANES<T>, end < batch ? end : batch};
+}
+
+// Calls each(first, rows) for a range of rows, at most LANES rows at a time.
+template <class T, class Each>
+INLINE void each_block(Range rows, Each each) {
+  for (long first = rows.begin; first < rows.end; first += LANES<T>) {
+    const long left = rows.end - first;
+    each(first, left < LANES<T> ? left : LANES<T>);
+  }
+}
+
+// z of the output layer for a range of rows.
+template <class T>
+INLINE void output_sums(const Plan<T>& plan, Range rows) {
+  const long l = plan.layer_count - 1;
+  const Layer<T>& layer = plan.layers[l];
+  const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
+  for (long panel = 0; panel < panel_count(layer); ++panel)
+    panel_outputs(plan, layer, a, panel, rows.begin, rows.end);
+}
+
+// wide[n][0..width) <- column n of W for the inputs [first, first + width): one panel of Wᵀ. Inputs from fan_in on: zero.
+template <class T>
+void transposed_panel(const Plan<T>& plan, const Layer<T>& layer, long first, long width, T* wide) {
+  if (layer.fan_out <= FEW_OUTPUTS<T> && layer.singles && layer.fan_in <= width) {  // the same, number by number
+    const T* w = plan.parameters + layer.weights;
+    for (long n = 0; n < layer.fan_out; ++n)
+      for (long k = 0; k < width; ++k) wide[n * width + k] = k < layer.fan_in ? w[k * LANES<T> + n] : T(0);
+    return;
+  }
+  for (long n = 0; n < layer.fan_out - layer.strips; n += LANES<T>) {
+    const long panel = n / (2 * LANES<T>), registers = panel < layer.doubles ? 2 : 1;
+    const T* w = plan.parameters + layer.weights + panel * 2 * LANES<T> * layer.fan_in + n % (2 * LANES<T>);
+    for (long k = 0; k < width; k += LANES<T>) {
+      Vec<T> square[LANES<T>];
+      for (long i = 0; i < LANES<T>; ++i) {
+        const long row = first + k + i;
+        square[i] = row < layer.fan_in ? load(w + row * registers * LANES<T>) : Vec<T>{};
+      }
+      transpose<T>(square);
+      for (long i = 0; i < LANES<T> && n + i < layer.fan_out; ++i) store(wide + (n + i) * width + k, square[i]);
+    }
+  }
+  for (long c = 0; c < layer.strips; ++c)
+    for (long k = 0; k < width; k += LANES<T>)
+      store(wide + (layer.fan_out - layer.strips + c) * width + k,
+            load(plan.parameters + layer.strip_start + c * layer.strip_stride + first + k));
+}
+
+// deltas of the layer below: (delta · Wᵀ) ∘ slope, panel by panel of its units.
+template <class T>
+void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
+  const Layer<T>& layer = plan.layers[l];
+  const Layer<T>& below = plan.layers[l - 1];
+  const auto multiply_slopes = activation<T>(below.activation).multiply_slopes;
+  T* wide = plan.scratch[thread];
+  const long panels = (below.fan_out + 2 * LANES<T> - 1) / (2 * LANES<T>);
+  const Range mine = part({0, panels}, thread, threads);
+  for (long panel = mine.begin; panel < mine.end; ++panel) {
+    const long begin = panel * 2 * LANES<T>;
+    const long registers = below.fan_out - begin > LANES<T> ? 2 : 1, width = registers * LANES<T>;
+    transposed_panel(plan, layer, begin, width, wide);
+    product_panel<T>(layer.delta_rows, wide, registers, layer.fan_out, nullptr, below.deltas + begin, below.stride, 0,
+                     plan.batch);
+    multiply_slopes(below, begin, begin + width, 0, plan.batch);
+  }
+}
+
+// W of a layer moves only after the deltas below have been taken from the old W.
+template <class T>
+void step(const Plan<T>& plan, long thread, long threads) {
+  const long last = plan.layer_count - 1;
+  for (long l = 0; l < last; ++l) {
+    hidden_forward(plan, l, thread, threads);
+    meet(plan, threads);
+  }
+  const Range rows = my_rows<T>(plan.batch, thread, threads);
+  output_sums(plan, rows);
+  each_block<T>(rows, [&](long first, long rows) {
+    output_block(plan, plan.layers[last], plan.scratch[thread], first, rows);
+  });
+  meet(plan, threads);
+  for (long l = last; l >= 0; --l) {
+    if (l) {
+      delta_below(plan, l, thread, threads);
+      meet(plan, threads);
+    }
+    update(plan, l, thread, threads);
+  }
+}
+
+// out (batch, fan_out of the last layer) <- activations of the output layer. One thread.
+template <class T>
+void forward(const Plan<T>& plan, T* out) {
+  const Layer<T>& layer = plan.layers[plan.layer_count - 1];
+  for (long l = 0; l + 1 < plan.layer_count; ++l) hidden_forward(plan, l, 0, 1);
+  output_sums(plan, {0, plan.batch});
+  each_block<T>({0, plan.batch}, [&](long first, long rows) {
+    const Block<T> o = block_in(plan.scratch[0], layer.fan_out);
+    turn(layer.output_rows + first, rows, o.outputs, o.z);
+    output_activation(layer.activation, o);
+    for (long n = 0; n < o.outputs; ++n)
+      for (long r = 0; r < rows; ++r) out[(first + r) * o.outputs + n] = o.a[n * LANES<T> + r];
+  });
+}
+
+}  // namespace

@@ -1,0 +1,179 @@
+// The gradient of one layer and the update of its weights and biases, in one pass: a tile of aᵀ · delta is summed over the
+// batch in registers and handed straight to the optimizer's rule. Sums start at zero, not at W: seeding them with W
+// would round every product at the size of W and cost an order of magnitude in the change of W.
+#pragma once
+#include "products.hpp"
+
+namespace {
+
+constexpr long TILE_INPUTS = REGISTERS == 32 ? 8 : 6;
+
+template <class T>
+struct Parameters {
+  T *value, *slot1, *slot2;
+  INLINE Parameters operator+(long offset) const { return {value + offset, slot1 + offset, slot2 + offset}; }
+};
+
+// Moves one register of parameters. L2 has been added to the gradient before; `decay` is zero for biases.
+template <class T, Optimizer KIND>
+INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T decay) {
+  Vec<T> w = load(at.value);
+  if (KIND == Optimizer::sgd) w -= rule.rate * gradient;
+  if (KIND == Optimizer::momentum) {
+    const Vec<T> move = rule.rate * gradient;
+    const Vec<T> velocity = rule.momentum * load(at.slot1) - move;
+    store(at.slot1, velocity);
+    w += rule.nesterov ? rule.momentum * velocity - move : velocity;
+  }
+  if (KIND == Optimizer::adam) {
+    const Vec<T> first = rule.keep1 * load(at.slot1) + rule.take1 * gradient;
+    const Vec<T> second = rule.keep2 * load(at.slot2) + rule.take2 * (gradient * gradient);
+    store(at.slot1, first);
+    store(at.slot2, second);
+    w -= decay * w + rule.scale * first / (square_root(second) + rule.epsilon);
+  }
+  store(at.value, w);
+}
+
+// The same for COUNT registers side by side, of weights.
+template <class T, Optimizer KIND, int COUNT>
+INLINE void apply_to_weights(Vec<T>* gradient, Parameters<T> at, const Rule<T>& rule) {
+  if (rule.l2 != T(0)) {
+    UNROLL for (int i = 0; i < COUNT; ++i) gradient[i] += rule.l2 * load(at.value + i * LANES<T>);
+    asm("" ::: "memory");  // or GCC would load all of W ahead of both loops, and spill it
+  }
+  UNROLL for (int i = 0; i < COUNT; ++i) apply<T, KIND>(gradient[i], at + i * LANES<T>, rule, rule.decay);
+}
+
+// What an update reads, and which rows [begin, end) of a panel it moves; `at` is the panel's beginning.
+template <class T>
+struct PanelUpdate {
+  const T* const* a;      // (batch): what the layer takes in
+  const T* const* delta;  // (batch)
+  long column, batch;     // the panel's first output; rows of the batch
+  Parameters<T> at;
+  Rule<T> rule;
+};
+
+// Weights of a panel from INPUTS units at a time, `tiles` times, to NV registers of outputs.
+template <class T, Optimizer KIND, int NV, int INPUTS>
+void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
+  const Rule<T> rule = u.rule;  // a copy, which the stores below cannot be suspected of changing
+  for (const long end = first + tiles * INPUTS; first < end; first += INPUTS) {
+    Vec<T> sum[INPUTS * NV] = {};
+    for (long b = 0; b < u.batch; ++b) {
+      const T* x = u.a[b] + first;
+      const T* delta = u.delta[b] + u.column;
+      asm("" : "+r"(x));  // keeps GCC from computing, and spilling, the address of every x[q] ahead of the loop
+      Vec<T> d[NV];
+      UNROLL for (int j = 0; j < NV; ++j) d[j] = load(delta + j * LANES<T>);
+      UNROLL for (int q = 0; q < INPUTS; ++q)
+        UNROLL for (int j = 0; j < NV; ++j) sum[q * NV + j] += x[q] * d[j];
+    }
+    apply_to_weights<T, KIND, INPUTS * NV>(sum, u.at + first * NV * LANES<T>, rule);
+  }
+}
+
+template <class T>
+using UpdateTiles = void (*)(const PanelUpdate<T>&, long, long);
+
+template <class T, Optimizer KIND, int NV, int... Q>
+constexpr UpdateTiles<T> update_tiles_of(long inputs, Indices<Q...>) {
+  constexpr UpdateTiles<T> sizes[] = {update_tiles<T, KIND, NV, Q + 1>...};
+  return sizes[inputs - 1];
+}
+
+// Two sizes of tiles, one input apart, so that no thin tile is left over.
+template <class T, Optimizer KIND, int NV>
+INLINE void update_panel(const PanelUpdate<T>& u, long begin, long end) {
+  const long count = end - begin, tiles = (count + TILE_INPUTS - 1) / TILE_INPUTS;
+  const long size = tiles == 1 ? count : count / tiles, larger = count - size * tiles;
+  using Sizes = Indices<__integer_pack(TILE_INPUTS)...>;
+  if (larger) update_tiles_of<T, KIND, NV>(size + 1, Sizes{})(u, begin, larger);
+  update_tiles_of<T, KIND, NV>(size, Sizes{})(u, begin + larger * (size + 1), tiles - larger);
+}
+
+// Strip columns, from `column` on: their weights lie along the inputs. `a` is read to fan_in and not beyond.
+template <class T, Optimizer KIND, int COLUMNS>
+void update_strips(const PanelUpdate<T>& u, long fan_in, long strip_stride) {
+  constexpr int WIDE = 4;
+  const Rule<T> rule = u.rule;
+  for (long k = 0; k < fan_in; k += WIDE * LANES<T>) {
+    const bool whole = k + WIDE * LANES<T> <= fan_in;
+    Vec<T> sum[COLUMNS][WIDE] = {};
+    for (long b = 0; b < u.batch; ++b) {
+      Vec<T> x[WIDE];
+      if (whole)
+        UNROLL for (int j = 0; j < WIDE; ++j) x[j] = load(u.a[b] + k + j * LANES<T>);
+      else
+        for (int j = 0; j < WIDE; ++j) x[j] = load_first(u.a[b] + k + j * LANES<T>, fan_in - k - j * LANES<T>);
+      UNROLL for (int c = 0; c < COLUMNS; ++c)
+        UNROLL for (int j = 0; j < WIDE; ++j) sum[c][j] += u.delta[b][u.column + c] * x[j];
+    }
+    UNROLL for (int c = 0; c < COLUMNS; ++c)
+      for (int j = 0; j < WIDE && k + j * LANES<T> < fan_in; ++j)
+        apply_to_weights<T, KIND, 1>(&sum[c][j], u.at + c * strip_stride + k + j * LANES<T>, rule);
+  }
+}
+
+template <class T>
+using UpdateStrips = void (*)(const PanelUpdate<T>&, long, long);
+
+template <class T, Optimizer KIND, int... C>
+constexpr UpdateStrips<T> update_strips_of(long columns, Indices<C...>) {
+  constexpr UpdateStrips<T> sizes[] = {update_strips<T, KIND, C + 1>...};
+  return sizes[columns - 1];
+}
+
+template <class T, Optimizer KIND>
+void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T> at, const Rule<T>& rule) {
+  constexpr int WIDE = 4;  // sums side by side: one alone would wait for every addition
+  for (long n = 0; n < fan_out; n += WIDE * LANES<T>) {
+    const long left = (fan_out - n + LANES<T> - 1) / LANES<T>, registers = left < WIDE ? left : WIDE;
+    Vec<T> sum[WIDE] = {};
+    if (registers == WIDE)
+      for (long b = 0; b < batch; ++b) UNROLL for (int j = 0; j < WIDE; ++j) sum[j] += load(delta[b] + n + j * LANES<T>);
+    else
+      for (long j = 0; j < registers; ++j)
+        for (long b = 0; b < batch; ++b) sum[j] += load(delta[b] + n + j * LANES<T>);
+    for (long j = 0; j < registers; ++j) apply<T, KIND>(sum[j], at + n + j * LANES<T>, rule, T(0));
+  }
+}
+
+// This thread's share of one layer. Panels are cut along fan_in, in whole tiles, so that few panels feed many threads.
+template <class T, Optimizer KIND>
+void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, long thread, long threads) {
+  const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+  const long panels = layer.doubles + layer.singles, width = 2 * LANES<T>, rows = layer.fan_in;
+  const Range mine = part({0, panels * rows}, thread, threads);
+  for (long panel = 0; panel < panels; ++panel) {
+    const long begin = mine.begin > panel * rows ? mine.begin - panel * rows : 0;
+    const long end = mine.end < (panel + 1) * rows ? mine.end - panel * rows : rows;
+    if (begin >= end) continue;
+    const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
+                              all + (layer.weights + panel * rows * width), plan.rule};
+    if (panel < layer.doubles)
+      update_panel<T, KIND, 2>(u, begin, end);
+    else
+      update_panel<T, KIND, 1>(u, begin, end);
+  }
+  if (layer.strips && thread == 0) {
+    using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
+    const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
+                              all + layer.strip_start, plan.rule};
+    update_strips_of<T, KIND>(layer.strips, Sizes{})(u, rows, layer.strip_stride);
+  }
+  if (thread == threads - 1)
+    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
+}
+
+template <class T>
+INLINE void update(const Plan<T>& plan, long l, long thread, long threads) {
+  const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
+  const auto run = plan.rule.optimizer == Optimizer::sgd        ? update_layer<T, Optimizer::sgd>
+                   : plan.rule.optimizer == Optimizer::momentum ? update_layer<T, Optimizer::momentum>
+                                                                : update_layer<T, Optimizer::adam>;
+  run(plan, plan.layers[l], a, thread, threads);
+}
+
+}  // namespace

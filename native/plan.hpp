@@ -1,0 +1,94 @@
+// What the engine and the kernels agree on: the numbers of a step, where every array lies, and how weights are packed.
+// Plain structs only: this header is compiled once per instruction set and must not bring any code along.
+//
+// Packing of one layer's weights, W (fan_in, fan_out): the columns are cut into double panels (two registers wide, the
+// last one padded with zeros where needed), at most one single panel (one register), and at most a few strip columns.
+// A panel is stored row by row, [fan_in][width]; a strip column is stored along fan_in, so that a few left-over outputs
+// do not cost a whole register each. Biases follow, in their own order. The optimizer's slots are packed the same way.
+#pragma once
+
+namespace backlit {
+
+enum class Activation { sigmoid, tanh, relu, leaky_relu, gelu, softplus, linear, softmax, exp };
+enum class Loss {
+  quadratic,
+  squared_error,
+  mean_squared_error,
+  absolute_error,
+  huber,
+  binary_cross_entropy,
+  cross_entropy,
+  poisson
+};
+enum class Optimizer { sgd, momentum, adam };
+
+// How one parameter moves, for one step; see Optimizer rules in kernels/update.hpp.
+template <class T>
+struct Rule {
+  Optimizer optimizer;
+  bool nesterov;
+  T rate, momentum;
+  T keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
+  T scale, epsilon;              // of the moments as they are: the corrections for t are in these two
+  T l2, decay;  // both of weights only: added to the gradient · W, taken from W · W
+};
+
+template <class T>
+struct Layer {
+  long fan_in, fan_out;
+  Activation activation;
+  long doubles, singles, strips;       // double panels, single panels (0 or 1), strip columns
+  long weights, strip_start, biases;   // offsets into the parameters and into each slot
+  long strip_stride;                   // numbers from one strip column to the next: fan_in, padded
+  long stride;                         // numbers from one row to the next in the three arrays below; fan_out, padded
+  T* outputs;                          // (batch, stride): z, then a; the padding holds anything
+  T* slopes;                           // (batch, stride): da/dz where a alone does not give it, else null
+  T* deltas;                           // (batch, stride): ∂loss/∂z, reduction and sample weight included; likewise
+  const T** output_rows;               // (batch): where each row of outputs begins
+  const T** delta_rows;                // (batch)
+};
+
+// A place where the threads of one step wait for each other; with one thread nobody is called.
+struct Meeting {
+  void (*wait)(void* place);
+  void* place;
+};
+
+template <class T>
+struct Plan {
+  long layer_count;
+  Layer<T>* layers;
+  Loss loss;
+  long batch;              // rows of this step
+  T* parameters;           // packed, all layers
+  T* slots[2];             // same packing; where the optimizer has none, = parameters, untouched
+  const T** input_rows;    // (batch): rows of x, fan_in of the first layer each
+  const T** target_rows;   // (batch): rows of y, padded to whole registers
+  T* row_scales;           // (batch): sample weight and reduction
+  T* row_losses;           // (batch): loss of each row, before sample weight and reduction
+  Rule<T> rule;
+  T** scratch;             // one array per thread, scratch_size() numbers each
+  Meeting meeting;
+};
+
+// The kernels of one instruction set.
+template <class T>
+struct Kernels {
+  long lanes;                                                  // numbers per register
+  void (*step)(const Plan<T>&, long thread, long threads);     // forward, losses, backward, update
+  void (*forward)(const Plan<T>&, T* out);                     // out (batch, fan_out of the last layer)
+  double (*burn)(long rounds);  // multiply-adds only, to measure the peak; the number of operations done
+};
+
+struct KernelSet {
+  const char* name;
+  Kernels<float> single;
+  Kernels<double> twice;
+};
+
+constexpr long round_up(long n, long unit) { return (n + unit - 1) / unit * unit; }
+
+// More left-over columns than this are cheaper in a padded register of their own.
+constexpr long most_strips(long lanes) { return lanes / 4; }
+
+}  // namespace backlit

@@ -1,0 +1,180 @@
+"""The fast engine: whole steps in the compiled core, one call for many of them. The only importer of ``_core``.
+
+Here: what Python says to the core, in its words, and which form the rows of x reach it in. No arithmetic of training:
+that is in native/, held to chain.py by the tests.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..data import Dataset
+from ..errors import BadInput, EngineUnavailable
+from ..network import Network
+from ..optimizers import SGD, AdamW, Optimizer, rate_at, slots_of
+from ..state import Floats, State
+from .reference import checked_rows
+
+try:
+    from . import _core as _compiled
+except ImportError as error:
+    _core: Any = None
+    _REASON = (
+        f"the compiled core is not there ({error}). Install a C++ compiler, such as Debian's package g++, and then "
+        "backlit again: pip install --force-reinstall --no-binary backlit backlit, or pip install . in a clone"
+    )
+else:
+    _core, _REASON = _compiled, "ready"
+
+# Numbers of another dtype or layout than the core's are converted: all at once up to this size, otherwise batch by
+# batch in pieces of at most this size.
+CONVERT_WHOLE_BYTES = 64 << 20
+CONVERT_PIECE_BYTES = 8 << 20
+
+
+def availability() -> str:
+    """ "ready", or what is missing and how to get it."""
+    return _REASON
+
+
+def instruction_sets() -> tuple[str, tuple[str, ...]]:
+    """(the one in use, all that this processor can run): base, v3 (AVX2), v4 (AVX-512). BACKLIT_ISA chooses."""
+    core = _available_core()
+    return core.instruction_set(), tuple(core.instruction_sets())
+
+
+def measured_peak(dtype: str = "float32") -> float:
+    """Multiply-adds of one core at their fastest, in 10⁹ operations a second; takes a few milliseconds."""
+    return float(_available_core().measured_peak(np.dtype(dtype) == np.float64))
+
+
+def forward(net: Network, state: State, x: ArrayLike) -> Floats:
+    """Outputs (N, n_out) for x (N, n_in). To the bit, a row's outputs don't depend on the other rows."""
+    x = np.asanyarray(x)
+    if x.ndim != 2 or x.shape[1] != net.sizes[0]:
+        raise BadInput(f"forward: x must have shape (N, {net.sizes[0]}), one example per row; got {x.shape}.")
+    out = np.empty((len(x), net.sizes[-1]), state.dtype)
+    piece = max(1, CONVERT_PIECE_BYTES // (x.shape[1] * state.dtype.itemsize))
+    step = len(x) if _fits_core(x, state.dtype) else piece
+    for start in range(0, len(x), max(1, step)):
+        part = _converted(x[start : start + step], state.dtype)
+        _available_core().forward(
+            net.sizes, net.activations, _converted(state.parameters, state.dtype), part, out[start : start + step]
+        )
+    return out
+
+
+class Engine:
+    """See engines.Engine. ``threads``: None takes BACKLIT_NUM_THREADS, or as many as pay for a step's size."""
+
+    def __init__(
+        self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None
+    ) -> None:
+        if data.x.shape[1] != net.sizes[0]:
+            raise BadInput(f"the network has {net.sizes[0]} inputs, x {data.x.shape} has {data.x.shape[1]} columns.")
+        self._opt, self._start, self._dtype = opt, state, state.dtype
+        self._x = _for_core(data.x, self._dtype)
+        self._n_rows = len(data.x)
+        self._slots = slots_of(opt)
+        core = _available_core()
+        self._core = (core.Core64 if self._dtype == np.float64 else core.Core32)(
+            sizes=net.sizes,
+            activations=net.activations,
+            loss=net.loss,
+            mean=net.reduction == "mean",
+            optimizer=_settings(opt),
+            parameters=_converted(state.parameters, self._dtype),
+            slots=[_converted(state.slots[name], self._dtype) for name in self._slots],
+            update=state.step - state.started,
+            targets=_converted(data.targets(net), self._dtype),
+            weights=None if data.sample_weight is None else _converted(data.sample_weight, self._dtype),
+            threads=_threads(threads),
+        )
+
+    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+        """k steps; see engines.Engine. Ctrl-C stops it between two steps."""
+        rows = np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64)
+        rates = np.ascontiguousarray(np.broadcast_to(self._rates(len(rows), rates), len(rows)), np.float64)
+        if _fits_core(self._x, self._dtype):
+            return self._core.advance(self._x, rows, rows, rates)
+        losses = np.empty(len(rows))
+        for steps, gathered in self._gathered(rows):
+            positions = np.arange(rows[steps].size).reshape(rows[steps].shape)
+            losses[steps] = self._core.advance(gathered, positions, rows[steps], rates[steps])
+        return losses
+
+    def state(self) -> State:
+        """A copy of the State after the last finished step."""
+        return replace(
+            self._start,
+            parameters=self._core.parameters(),
+            slots={name: self._core.slot(i) for i, name in enumerate(self._slots)},
+            step=self._start.started + self._core.updates,
+        )
+
+    def _rates(self, steps: int, rates: ArrayLike | None) -> ArrayLike:
+        if rates is not None:
+            return rates
+        now = self._start.started + self._core.updates
+        return [rate_at(self._opt.rate, now + i, self._start.epoch_losses) for i in range(steps)]
+
+    def _gathered(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Floats]]:
+        """The rows of x (steps · B, n_in) for a few steps at a time, in the core's dtype."""
+        step_bytes = rows.shape[1] * self._x.shape[1] * self._dtype.itemsize
+        stride = max(1, CONVERT_PIECE_BYTES // step_bytes)
+        for start in range(0, len(rows), stride):
+            steps = slice(start, min(start + stride, len(rows)))
+            yield steps, _converted(self._x[rows[steps].ravel()], self._dtype)
+
+
+def _available_core() -> Any:
+    if not _core:
+        raise EngineUnavailable(f"engine 'native': {_REASON}")
+    return _core
+
+
+def _settings(opt: Optimizer) -> dict[str, Any]:
+    """The optimizer in the core's words: every field, 0 where this kind has none."""
+    names = ("momentum", "beta1", "beta2", "epsilon", "l2", "weight_decay")
+    kind = ("momentum" if opt.momentum else "sgd") if isinstance(opt, SGD) else "adam"
+    return {
+        "kind": kind,
+        **{name: getattr(opt, name, 0.0) for name in names},
+        "nesterov": isinstance(opt, SGD) and opt.nesterov,
+        "l2_over_batch": not isinstance(opt, AdamW) and opt.l2_over == "batch",
+    }
+
+
+def _threads(threads: int | None) -> int:
+    """How many, 0 for automatic."""
+    value: Any = os.environ.get("BACKLIT_NUM_THREADS") or 0 if threads is None else threads
+    where = "BACKLIT_NUM_THREADS" if threads is None else "threads"
+    try:
+        number = operator.index(int(value) if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        number = -1
+    if not (0 <= number <= 4096) or (threads is not None and number == 0):
+        raise BadInput(f"native: {where} must be a whole number from 1 to 4096; got {value!r}.")
+    return number
+
+
+def _fits_core(x: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    return x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned
+
+
+def _converted(x: NDArray[Any], dtype: np.dtype[Any]) -> Floats:
+    """x in the core's dtype and layout; itself if it has them."""
+    return np.require(x, dtype, ["C", "A"])
+
+
+def _for_core(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """x converted now if it is small and in memory, otherwise x itself."""
+    small = x.size * dtype.itemsize <= CONVERT_WHOLE_BYTES and not isinstance(x, np.memmap)
+    return _converted(x, dtype) if small else x

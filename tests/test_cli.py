@@ -1,0 +1,232 @@
+"""The command line as people type it: what it prints, its exit codes, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import backlit as bl
+from backlit.cli import COMMANDS, main
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*argv):
+        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return end.value.code, out, err
+
+    return go
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A CSV with two classes told apart by two columns, one of them large, and one constant column."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((120, 2))
+    path = tmp_path / "points.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["width", "<b>height</b>", "one", "kind"])
+        for a, b in x:
+            writer.writerow([f"{a:.4f}", f"{1000 * b:.4f}", 1, "above" if b > a else "below"])
+    return path
+
+
+def one_line(err):
+    return err.startswith("backlit: ") and len(err.strip().splitlines()) == 1
+
+
+class TestTheMainJob:
+    def test_train_digits_needs_nothing(self, run):
+        code, out, err = run("train", "digits")
+        assert code == 0
+        last = out.splitlines()[-1]
+        assert last.startswith("test accuracy ") and last.endswith(" %")
+        assert float(last.split()[2]) > 96
+        assert "epoch 1 · batch 45/45 · update 45 · loss" in err
+
+    def test_train_save_info_evaluate_predict(self, run, table):
+        code, out, _ = run("train", table, "--target", "kind", "--save", "m.safetensors", "--hidden", "8")
+        assert code == 0
+        assert "saved to m.safetensors" in out
+        code, out, _ = run("info", "m.safetensors")
+        assert "3-8-2 relu softmax, cross_entropy" in out
+        assert "above, below" in out and "width, <b>height</b>, one" in out
+        code, out, _ = run("evaluate", "m.safetensors", table, "--json")
+        found = json.loads(out)
+        assert found["rows"] == 120 and found["value"] > 0.9
+        code, out, _ = run("predict", "m.safetensors", table)
+        rows = list(csv.DictReader(out.splitlines()))
+        truth = [row["kind"] for row in csv.DictReader(table.read_text().splitlines())]
+        assert np.mean([row["kind"] == t for row, t in zip(rows, truth, strict=True)]) == found["value"]
+        assert float(rows[0]["probability above"]) + float(rows[0]["probability below"]) == pytest.approx(1, abs=1e-5)
+
+    def test_the_saved_scaling_is_that_of_the_training_part(self, run, table):
+        run("train", table, "--target", "kind", "--save", "m.safetensors", "--quiet")
+        preparation = bl.load_preparation("m.safetensors")
+        train, _ = bl.load_dataset(table, "kind").split(0.8, 0)
+        np.testing.assert_allclose(preparation["mean"], train.x.mean(axis=0), rtol=1e-12, atol=1e-12)
+
+    def test_predict_without_the_target_in_another_order(self, run, table):
+        run("train", table, "--target", "kind", "--save", "m.safetensors", "--quiet")
+        rows = list(csv.DictReader(table.read_text().splitlines()))
+        names = ["one", "<b>height</b>", "width"]
+        with open("new.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        assert run("predict", "m.safetensors", "new.csv")[1] == run("predict", "m.safetensors", table)[1]
+
+    def test_numbers_come_back_in_their_own_unit(self, run):
+        code, out, _ = run("train", "diabetes", "--save", "m.safetensors", "--quiet")
+        assert code == 0
+        assert out.splitlines()[-1].startswith("test R² 0.")
+        code, out, err = run("predict", "m.safetensors", "diabetes", "--output", "p.csv")
+        assert "442 rows written" in err
+        values = np.loadtxt("p.csv", skiprows=1)
+        truth = bl.load_dataset("diabetes").y
+        assert values.mean() == pytest.approx(truth.mean(), rel=0.1)
+        assert np.corrcoef(values, truth)[0, 1] > 0.6
+
+    def test_json(self, run, table):
+        code, out, err = run("train", table, "--target", "kind", "--json", "--epochs", "4", "--validation", "0.2")
+        found = json.loads(out)
+        assert found["score"] == "accuracy"
+        assert found["history"]["epoch"] == [1, 2, 3, 4]
+        assert len(found["history"]["validation_loss"]) == 4
+        assert json.loads(run("data", "--json")[1])["datasets"][0]["name"] == "digits"
+        assert json.loads(run("info", "--json")[1])["engine reference"] == "ready"
+
+    def test_the_seed_decides(self, run, table):
+        a, b, c = (run("train", table, "--seed", seed, "--json")[1] for seed in (1, 1, 2))
+        assert a == b != c
+
+    def test_early_stopping_and_engines(self, run, table):
+        code, out, _ = run("train", table, "--early-stopping", "2", "--epochs", "200", "--json", "--rate", "0.3")
+        assert code == 0
+        assert len(json.loads(out)["history"]["epoch"]) < 200
+        code, out, _ = run("train", table, "--engine", "finite_differences", "--hidden", "2", "--epochs", "2")
+        assert code == 0
+        plain = ["--optimizer", "sgd", "--momentum", "0.9", "--schedule", "constant"]
+        code, out, _ = run("train", table, "--hidden", "0", *plain)
+        assert code == 0
+
+    def test_step(self, run):
+        code, out, _ = run("step", "iris", "--batch", "2")
+        assert code == 0
+        assert "delta" in out
+
+    def test_a_module_and_a_script(self):
+        for command in ([sys.executable, "-m", "backlit"], [os.path.join(os.path.dirname(sys.executable), "backlit")]):
+            found = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+            assert found.stdout == f"backlit {bl.__version__}\n"
+
+    @pytest.mark.parametrize("command", ["", *COMMANDS])
+    def test_help(self, run, command):
+        code, out, _ = run(*command.split(), "--help")
+        assert code == 0
+        assert out.startswith("Usage: backlit")
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("argv", "told"),
+        [
+            (["train", "digit"], "digits"),
+            (["train", "nothing.csv"], "nothing.csv"),
+            (["train", "iris", "--engine", "warp"], "reference"),
+            (["train", "iris", "--rate", "-1"], "--rate"),
+            (["train", "iris", "--rate", "nan"], "--rate"),
+            (["train", "iris", "--validation", "1.5"], "--validation"),
+            (["train", "iris", "--momentum", "0.5"], "--momentum"),
+            (["train", "iris", "--save", "no/such/folder/m"], "--save"),
+            (["train", "iris", "--save", "."], "--save"),
+            (["train", "iris", "--target", "x"], "target"),
+            (["train", "iris", "--weight-decay", "-1"], "weight_decay"),
+            (["train", "diabetes", "--optimizer", "sgd", "--rate", "1e9", "--schedule", "constant"], "left the finite"),
+            (["predict", "missing", "iris"], "missing"),
+            (["evaluate", "missing", "iris"], "missing"),
+            (["info", "missing"], "missing"),
+            (["step", "missing.npz"], "missing.npz"),
+        ],
+    )
+    def test_our_errors_are_one_line_and_exit_code_1(self, run, argv, told):
+        code, out, err = run(*argv)
+        assert code == 1
+        last = err.strip().splitlines()[-1]
+        assert last.startswith("backlit: ") and told in last
+        assert "Traceback" not in err
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (b"", "empty"),
+            (b"a,b\n", "no rows"),
+            (b"a,b\n1,x\n2,\xff\n", "UTF-8"),
+            (b"a,b\n1,2\n1\n", "line 3"),
+            (b"a,b\nnan,1\n2,0\n", "line 2"),
+            (b"a,b\n1,0\nx,1\n", "line 3"),
+            (b"a,b\n1,yes\n2,yes\n", "two classes"),
+        ],
+    )
+    def test_bad_tables(self, run, tmp_path, content, told):
+        (tmp_path / "bad.csv").write_bytes(content)
+        code, out, err = run("train", "bad.csv")
+        assert code == 1 and one_line(err)
+        assert told in err and "bad.csv" in err
+
+    @pytest.mark.parametrize(
+        "argv", [["fly"], ["train"], ["train", "iris", "--hidden", "x"], ["train", "iris", "--epochs", "0"], ["--fly"]]
+    )
+    def test_misuse_is_exit_code_2(self, run, argv):
+        code, out, err = run(*argv)
+        assert code == 2
+        assert "Usage" in err
+
+    def test_an_error_of_ours_inside_is_one_line_too(self, run, monkeypatch):
+        monkeypatch.setattr("backlit.cli.info.available_engines", lambda: 1 / 0)
+        code, _, err = run("info")
+        assert code == 1 and one_line(err)
+        assert "BACKLIT_TRACEBACK=1" in err
+
+    def test_a_model_without_a_preparation(self, run):
+        net = bl.Network([4, 3])
+        bl.save("m", net, bl.SGD(1.0), bl.initial_state(net))
+        code, _, err = run("predict", "m", "iris")
+        assert code == 1 and one_line(err)
+        assert "preparation" in err
+
+    def test_an_interrupted_run_is_saved_and_says_so(self, run, table, monkeypatch):
+        from backlit.observers import display
+
+        def interrupt(self, progress):
+            if progress.epoch == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(display.Display, "__call__", interrupt)
+        code, out, err = run("train", table, "--save", "m")
+        assert code == 130
+        assert "interrupted" in err and "test accuracy" in out
+        assert bl.load("m")[2].step > 0
+
+    def test_a_reader_that_goes_away(self, tmp_path):
+        command = f"{sys.executable} -m backlit predict m iris | head -1"
+        net = bl.Network([4, 3], output="softmax", loss="cross_entropy")
+        data = bl.load_dataset("iris")
+        preparation = bl.Preparation.learn(data)
+        bl.save(tmp_path / "m", net, bl.SGD(1.0), bl.initial_state(net), preparation=preparation.to_record())
+        found = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=True)
+        assert found.stderr == ""
+        assert found.stdout.count("\n") == 1
