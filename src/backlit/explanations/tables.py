@@ -85,7 +85,7 @@ def _layer_table(trace: Trace, number: int) -> Table:
     units = largest(np.abs(layer.delta).sum(0), COLUMNS)
     kind = "output" if number == len(trace.layers) else "unit"
     fold = _folded(f"{kind}s with the largest deltas", net.sizes[number], len(units))
-    title = f"layer {number}, {net.activations[number - 1]}: z, a, δ = ∂L/∂z, each {layer.z.shape}{fold}"
+    title = f"layer {number}, {net.activations[number - 1]}: z, a, delta δ = ∂L/∂z, each {layer.z.shape}{fold}"
     arrays = [("z", "forward", layer.z), ("a", "forward", layer.a), ("δ", "backward", layer.delta)]
     return Table(title, [f"{kind} {j + 1}" for j in units], _rows(trace, arrays, units))
 
