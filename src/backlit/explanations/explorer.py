@@ -84,11 +84,8 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
             f"explorer: one step of {'-'.join(map(str, net.sizes))} with a batch of {len(first.x)} has about {need:,} "
             f"numbers without its parameters; a page holds {NUMBERS:,}. Trace a smaller batch."
         )
-    kept = steps[: NUMBERS // need]
-    records, packed = _packed(kept, whole)
-    while len(packed["data"]) > BYTES and len(kept) > 1:
-        kept = kept[: min(len(kept) - 1, len(kept) * BYTES // len(packed["data"]))] or kept[:1]
-        records, packed = _packed(kept, whole)
+    records, packed, short = _packed(steps[: NUMBERS // need], whole)
+    kept = steps[: len(records)]
     columns = data.columns if isinstance(data, Dataset) else None
     return {
         "network": describe(net),
@@ -100,22 +97,30 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
         "outputs": _outputs(net, data),
         "image": image_shape(first.x, columns),
         "wording": _wordings(first),
-        "leftOut": _left_out(steps, kept, net, whole),
+        "leftOut": _left_out(steps, kept, net, whole, short),
         "steps": records,
         "store": packed,
     }
 
 
-def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The records of the steps, and all their arrays."""
-    store, records = Store(), list[dict[str, Any]]()
+def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+    """(records of the steps, all their arrays, whether numbers were shortened): as many steps as a page holds."""
+    store, records, ends = Store(), list[dict[str, Any]](), list[int]()
     previous: Trace | None = None
     for step in steps:
         trace = as_trace("explorer", step)
         follows = previous is not None and np.array_equal(previous.after.parameters, trace.before.parameters)
         records.append(step_record(store, step, whole, records[-1]["after"] if follows else None))
+        ends.append(len(store.arrays))
         previous = trace
-    return records, store.packed()
+    count, short = len(records), False
+    packed = store.packed(ends[-1])
+    while (size := len(packed["data"])) > BYTES and (count > 1 or not short):
+        if short:  # six digits have not been enough: fewer steps
+            count = max(1, min(count - 1, count * BYTES // size))
+        short = True
+        packed = store.packed(ends[count - 1], short)
+    return records[:count], packed, short
 
 
 def _outputs(net: Network, data: Dataset | None) -> list[str] | None:
@@ -142,7 +147,9 @@ def _wordings(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _left_out(steps: list[Trace | Replayed], kept: list[Trace | Replayed], net: Network, whole: bool) -> list[str]:
+def _left_out(
+    steps: list[Trace | Replayed], kept: list[Trace | Replayed], net: Network, whole: bool, short: bool
+) -> list[str]:
     """Sentences on what the page doesn't hold."""
     said = []
     if len(kept) < len(steps):
@@ -151,6 +158,8 @@ def _left_out(steps: list[Trace | Replayed], kept: list[Trace | Replayed], net: 
         said.append(f"{len(steps) - len(kept)} of {len(steps)} steps don't fit and are left out: step {names}{more}.")
     if any(len(as_trace("explorer", step).x) > EXAMPLES for step in kept):
         said.append(f"The first {EXAMPLES} examples of each batch are shown one by one; the sum counts all of them.")
+    if short:
+        said.append("Numbers are carried to six digits.")
     if not whole:
         said.append(
             f"The network has {net.n_parameters:,} parameters: only the {LISTED} with the largest gradient of each "

@@ -43,19 +43,24 @@ class Store:
         self.arrays.append((np.asarray(array, np.float64), like))
         return len(self.arrays) - 1
 
-    def packed(self) -> dict[str, Any]:
-        """The arrays' shapes, and their numbers: float64 while there are few, otherwise float32."""
-        total = sum(array.size for array, _ in self.arrays)
-        dtype = np.dtype("<f8" if total <= EXACT else "<f4")
-        bits = [np.ascontiguousarray(array, dtype).view(f"<u{dtype.itemsize}").ravel() for array, _ in self.arrays]
+    def packed(self, count: int, short: bool = False) -> dict[str, Any]:
+        """Shapes and numbers of the first ``count`` arrays: float64 while there are few, otherwise float32.
+
+        short: the last 4 bits of float32 are rounded away, which leaves six digits.
+        """
+        kept = self.arrays[:count]
+        dtype = np.dtype("<f8" if sum(array.size for array, _ in kept) <= EXACT else "<f4")
+        bits = [np.ascontiguousarray(array, dtype).view(f"<u{dtype.itemsize}").ravel() for array, _ in kept]
+        if short:
+            bits = [(own + 8) & np.uint32(0xFFFFFFF0) for own in bits]
         # What hardly differs shares its leading bits: only the difference of the bits is kept, and compresses well.
-        mixed = [own if like is None else own ^ bits[like] for own, (_, like) in zip(bits, self.arrays, strict=True)]
+        mixed = [own if like is None else own ^ bits[like] for own, (_, like) in zip(bits, kept, strict=True)]
         planes = np.concatenate(mixed).view(np.uint8).reshape(-1, dtype.itemsize).T
         data = gzip.compress(np.ascontiguousarray(planes).tobytes(), 6, mtime=0)
         return {
             "bytes": dtype.itemsize,
-            "shapes": [list(array.shape) for array, _ in self.arrays],
-            "like": [like for _, like in self.arrays],
+            "shapes": [list(array.shape) for array, _ in kept],
+            "like": [like for _, like in kept],
             "data": base64.b64encode(data).decode("ascii"),
         }
 

@@ -7,14 +7,16 @@ const STRONGEST = 30;
 
 function columnsOf(width) {
   const narrow = width < 560;
+  const room = (width - 8 - (page.sizes.length - 1) * 40) / page.sizes.length;
+  const nodeWidth = Math.max(74, Math.min(96, room));
   const columns = page.sizes.map((count, c) => {
     if (c === 0 && page.image) return cells(count, page.image[1], narrow ? 112 / page.image[1] : 224 / page.image[1], true, 1);
-    if (count <= FEW) return { count, kind: "nodes", w: narrow ? 74 : 96, h: 50, pitch: 64, height: count * 64 };
+    if (count <= FEW) return { count, kind: "nodes", w: nodeWidth, h: 50, pitch: 64, height: count * 64 };
     const rows = Math.min(count, Math.max(20, Math.ceil(Math.sqrt(count))));
-    const size = Math.max(5, Math.min(18, 400 / rows));
-    return cells(count, Math.ceil(count / rows), size, false, c === 0 ? 1 : 2);
+    const [across, parts] = [Math.ceil(count / rows), c === 0 ? 1 : 2];
+    return cells(count, across, Math.max(3, Math.min(18, 400 / rows, 240 / (across * parts))), false, parts);
   });
-  const needed = columns.reduce((sum, column) => sum + column.w, 0) + (columns.length - 1) * (narrow ? 30 : 56);
+  const needed = columns.reduce((sum, column) => sum + column.w, 0) + (columns.length - 1) * (narrow ? 30 : 40);
   const total = Math.max(width, needed);
   const height = Math.max(...columns.map((column) => column.height)) + 64;
   const gap = columns.length > 1 ? (total - columns.reduce((sum, column) => sum + column.w, 0) - 8) / (columns.length - 1) : 0;
@@ -128,12 +130,13 @@ function drawColumn(svg, column, c, now, choose) {
   const read = (number, i) => (example === null ? NaN : at(number, example, i));
   const forward = Array.from({ length: column.count }, (_, i) => read(c === 0 ? now.step.x : layerOf(now.step, l).a, i));
   const backward = c === 0 ? null : Array.from({ length: column.count }, (_, i) => read(layerOf(now.step, l).delta, i));
-  const scale = { forward: strongest(forward.filter(Number.isFinite)), backward: backward && strongest(backward.filter(Number.isFinite)) };
+  const scale = { least: Math.min(0, ...forward.filter(Number.isFinite)), forward: strongest(forward.filter(Number.isFinite)), backward: backward && strongest(backward.filter(Number.isFinite)) };
   for (let i = 0; i < column.count; i++) {
     const pick = () => choose(c === 0 ? { l: 0, source: i } : { l, unit: i });
     const chosen = (l === now.l && i === now.unit) || (l === now.l - 1 && i === now.source);
     const unit = draw("g", { class: `unit${chosen ? " chosen" : ""}`, onclick: pick, "data-unit": `${c}:${i}` });
     if (column.kind === "nodes") drawNode(unit, column, i, c, forward[i], backward && backward[i]);
+    else if (column.picture) drawPixel(unit, column, i, c, forward[i], scale);
     else drawCell(unit, column, i, c, forward[i], backward && backward[i], scale);
     group.append(unit);
   }
@@ -158,7 +161,7 @@ function drawCell(unit, column, i, c, a, delta, scale) {
   const part = (n, value, kind) => {
     const x = corner + n * column.size;
     unit.append(draw("rect", {
-      x, y: top, width: column.size, height: column.size, class: `cell ${column.picture ? "pixel " : ""}${kind}`,
+      x, y: top, width: column.size, height: column.size, class: `cell ${kind}`,
       "fill-opacity": Number.isFinite(value) ? Math.abs(value) / scale[kind] : 0,
     }));
     if (value < 0) unit.append(draw("circle", { cx: x + column.size / 2, cy: top + column.size / 2, r: column.size / 7, class: "minus" }));
@@ -166,6 +169,15 @@ function drawCell(unit, column, i, c, a, delta, scale) {
   part(0, a, "forward");
   if (column.parts === 2) part(1, delta, "backward");
   unit.append(draw("title", { text: unitSentence(unitLabel(c - 1, i), c, a, delta) }));
+}
+
+/** Pictures are shown from white for the smallest value to black for the largest. */
+function drawPixel(unit, column, i, c, a, { least, forward }) {
+  const { corner, top } = spot(column, i);
+  unit.append(draw("rect", {
+    x: corner, y: top, width: column.size, height: column.size, class: "cell pixel forward",
+    "fill-opacity": Number.isFinite(a) ? (a - least) / (forward - least) : 0,
+  }, draw("title", { text: unitSentence(unitLabel(c - 1, i), c, a) })));
 }
 
 function unitSentence(label, c, a, delta) {

@@ -5,28 +5,32 @@ function drawLedger(now) {
   const { step, k, l, source, unit, inside } = now;
   const index = parameterIndex(l, source, unit);
   const narrow = window.innerWidth < 640; // a phone holds fewer digits, and no bars
-  const digits = narrow ? 3 : 5;
+  const digits = narrow ? 3 : 4;
+  const bars = !narrow && !inside;
+  const span = inside ? 1 : bars ? 4 : 3; // of the columns between the name of a row and the sum
   const number = (value, className) => numeric(value, className, digits);
   const done = k > step.shown;
   const entries = Array.from({ length: step.shown }, (_, n) => entryOf(step, l, source, unit, n));
   const most = strongest(entries);
   const before = parameterOf(step, index, false);
-  const rows = [{ className: "still", cells: ["before", { text: "", span: narrow ? 3 : 4 }, number(0, "sum"), ...(inside ? [number(before, "inside")] : [])] }];
+  const rows = [{ className: "still", cells: ["before", { text: "", span }, number(0, "sum"), ...(inside ? [number(before, "inside")] : [])] }];
   entries.forEach((entry, n) => {
     const seen = n < k;
+    const factors = [
+      number(source === null ? 1 : inputOf(step, l, n, source), "forward"), number(countedOf(step, l, n, unit), "backward"),
+    ];
     const cells = [
-      exampleHead(step, n, narrow), number(source === null ? 1 : inputOf(step, l, n, source), "forward"),
-      number(countedOf(step, l, n, unit), "backward"),
-      number(entry, "entry"), ...(narrow ? [] : [{ node: bar(entry, most), className: "bar-cell" }]),
+      exampleHead(step, n, narrow), ...(inside ? [] : factors), number(entry, "entry"), ...(bars ? [{ node: bar(entry, most), className: "bar-cell" }] : []),
       seen ? number(runningSum(step, l, source, unit, n + 1), "sum") : { text: "", className: "sum" },
     ];
     if (inside) cells.push(seen ? number(parameterNow(step, index, n + 1, true), "inside") : { text: "", className: "inside" });
     rows.push({ cells, className: `example ${seen ? "" : "unseen"} ${n + 1 === k ? "current" : ""}` });
   });
-  rows.push(...closing(now, index, done, number, narrow ? 3 : 4));
+  rows.push(...closing(now, index, done, number, span));
   const name = parameterName(l, source, unit);
-  const heads = [narrow ? "no." : "example", source === null ? "1" : inputName(l, source), `${step.weighted ? "s·" : ""}${nameOf("δ", l + 1, unit + 1)}`, "adds", ...(narrow ? [] : [" "]), narrow ? "sum" : "sum so far"];
-  if (inside) heads.push(`${name} inside the loop`);
+  const factorHeads = [source === null ? "1" : inputName(l, source), `${step.weighted ? "s·" : ""}${nameOf("δ", l + 1, unit + 1)}`];
+  const heads = [narrow ? "no." : "example", ...(inside ? [] : factorHeads), "adds", ...(bars ? [" "] : []), narrow ? "sum" : "sum so far"];
+  if (inside) heads.push(`${name} inside`);
   const caption = `What each of the ${step.batch} examples adds to ∂L/∂${name}. The ${source === null ? "bias" : "weight"} itself stands still until the batch is through.`;
   byId("ledger").replaceChildren(table(caption, heads, rows, "ledger"));
 }
@@ -69,7 +73,7 @@ function closing(now, index, done, numeric, span) {
   if (inside && done) fresh.cells[fresh.cells.length - 1] = numeric(ofListed(step, "insideEnd", index), "inside");
   rows.push(fresh);
   if (inside && done) {
-    const gap = row("gap", "difference", NaN, "inside the loop, less the one plain update");
+    const gap = row("gap", "difference", NaN, "inside the loop, less the one update");
     gap.cells[2] = "";
     gap.cells[3] = numeric(ofListed(step, "insideGap", index), "inside");
     rows.push(gap);

@@ -132,7 +132,8 @@ const LEGEND = [
   ["negative", "line", "a negative weight: a dashed line"],
   ["halo", "line", "the chosen weight"],
   ["cells", "cells", "a unit of a long layer: left a, right δ, darker the larger they are; a dot marks a negative one"],
-  ["sum", "Σ", "the sum over the examples so far"],
+  ["sum", "Σ", "the sum over the examples so far; as a field of cells orange above 0, violet below"],
+  ["fields", "fields", "weights as a field of cells: green above 0, pink below, darker the larger they are"],
 ];
 
 function drawLegend() {
@@ -145,6 +146,9 @@ function drawLegend() {
       svg.append(draw("rect", { x: 3, y: 1, width: 14, height: 14, class: "cell forward", "fill-opacity": 0.8 }));
       svg.append(draw("rect", { x: 17, y: 1, width: 14, height: 14, class: "cell backward", "fill-opacity": 0.4 }));
       svg.append(draw("circle", { cx: 24, cy: 8, r: 2, class: "minus" }));
+    } else if (mark === "fields") {
+      svg.append(draw("rect", { x: 3, y: 1, width: 14, height: 14, class: "cell above" }));
+      svg.append(draw("rect", { x: 17, y: 1, width: 14, height: 14, class: "cell below" }));
     } else svg.append(draw("text", { x: 17, y: 13, class: `${kind} number`, text: mark }));
     return make("li", {}, svg, make("span", { text: words }));
   }));

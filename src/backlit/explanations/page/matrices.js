@@ -57,7 +57,7 @@ function field({ head, note, read, kind }, l, now) {
     "aria-label": `${head}, the ${fanIn} numbers that lead to ${to}; the largest size is ${show(most, 3)}`,
   });
   const style = getComputedStyle(document.documentElement);
-  const [more, less] = kind === "backward" ? ["--backward", "--forward"] : ["--positive", "--negative"];
+  const [more, less] = kind === "backward" ? ["--backward", "--sum"] : ["--positive", "--negative"];
   const pen = canvas.getContext("2d");
   values.forEach((value, i) => {
     pen.globalAlpha = Number.isFinite(value) ? Math.abs(value) / most : 0;
