@@ -38,6 +38,8 @@ _ROOMS = {
     "to_torch": "export",
     "from_sklearn": "export",
     "from_torch": "export",
+    "explain": "explanations",
+    "explorer": "explanations",
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
