@@ -38,9 +38,16 @@ _ROOMS = {
     "to_torch": "export",
     "from_sklearn": "export",
     "from_torch": "export",
+    "explain": "explanations",
+    "explorer": "explanations",
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
+    "check_gradients": "checks",
+    "check_function": "checks",
+    "diagnose": "checks",
+    "Diagnosis": "checks",
+    "audit": "checks",
 }
 
 __all__ = [*_ROOMS, "__version__"]
