@@ -38,6 +38,14 @@ def network_and_state(where: str, network: Any) -> tuple[Network, State]:
     return net, state_from(net, weights, biases)
 
 
+def as_rows(given: Any, units: int) -> Any:
+    """One column (units, 1) or a vector (units,) as one row; lists of columns (B, units, 1) as rows (B, units)."""
+    array = np.asarray(given)
+    if array.shape in ((units,), (units, 1)) and array.shape != (1, 1):
+        return array.reshape(1, units)
+    return array.reshape(-1, units) if array.ndim == 3 and array.shape[1:] == (units, 1) else array
+
+
 def loss_of(cost: str) -> str:
     """The loss that a cost of this name stands for; without a name, quadratic."""
     return "binary_cross_entropy" if "entropy" in cost.lower() else "quadratic"
