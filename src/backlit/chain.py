@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import SGD, AdamW, Optimizer, check_optimizer, rate_at
+from .optimizers import SGD, Adam, AdamW, Optimizer, check_optimizer, rate_at
 from .state import Floats, Layers, State, check_batch, check_state
 
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
@@ -126,11 +126,16 @@ def output_delta(net: Network, z: Floats, a: Floats, y: Floats) -> Floats:
     return slope * ACTIVATIONS[net.output].slope(z, a)
 
 
+def passed_down(delta: Floats, W: Floats) -> Floats:
+    """∂Lᵢ/∂a_below (B, fan_in): the delta of each unit above, times the weight that leads to it, added up."""
+    return delta @ W.T
+
+
 def backward(net: Network, layers: Layers, zs: list[Floats], activations: list[Floats], y: Floats) -> list[Floats]:
     """∂Lᵢ/∂z (B, fan_out) of every layer: from the output down, each from the layer above it."""
     deltas = [output_delta(net, zs[-1], activations[-1], y)]
     for l in range(len(layers) - 2, -1, -1):  # noqa: E741 (l is the layer, here as everywhere)
-        deltas.insert(0, (deltas[0] @ layers[l + 1].W.T) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
+        deltas.insert(0, passed_down(deltas[0], layers[l + 1].W) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
     return deltas
 
 
@@ -203,7 +208,9 @@ def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats
     t = state.step - state.started + 1
     m = opt.beta1 * state.slots["first_moment"] + (1 - opt.beta1) * g
     v = opt.beta2 * state.slots["second_moment"] + (1 - opt.beta2) * g * g
-    change = -rate * (m / (1 - opt.beta1**t)) / (np.sqrt(v / (1 - opt.beta2**t)) + opt.epsilon)
+    raw = isinstance(opt, Adam) and opt.epsilon_with == "raw"  # ε beside √v is ε/√(1−β₂ᵗ) beside √v̂
+    epsilon = opt.epsilon / math.sqrt(1 - opt.beta2**t) if raw else opt.epsilon
+    change = -rate * (m / (1 - opt.beta1**t)) / (np.sqrt(v / (1 - opt.beta2**t)) + epsilon)
     if isinstance(opt, AdamW):
         for moved, layer in zip(Layers(state.sizes, change), state.layers, strict=True):
             moved.W[...] -= rate * opt.weight_decay * layer.W
@@ -219,7 +226,7 @@ class TraceLayer(NamedTuple):
     delta: Floats  # ∂Lᵢ/∂z, before sample weights and reduction
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """One step written out; ``gradient`` is what the optimizer was given, with L2; after = before + update."""
 
@@ -253,6 +260,20 @@ class Trace:
             raise BadInput(f"running_sum: i must be from 0 to {len(self.x)}, the examples of the batch; got {i}.")
         inputs, deltas = [a[:i] for a in self.inputs], [layer.delta[:i] for layer in self.layers]
         return weighted_sum(self.network, inputs, deltas, self.sample_weight[:i])
+
+    def __repr__(self) -> str:
+        sizes = list(self.network.sizes)
+        return f"Trace(sizes={sizes}, step {self.before.step}, batch of {len(self.x)}, loss {self.loss:.6g})"
+
+    def __rich__(self) -> object:
+        from .explanations import rich_tables
+
+        return rich_tables(self)
+
+    def _repr_html_(self) -> str:
+        from .explanations import html_tables
+
+        return html_tables(self)
 
 
 def step(

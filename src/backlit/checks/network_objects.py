@@ -38,12 +38,12 @@ def network_and_state(where: str, network: Any) -> tuple[Network, State]:
     return net, state_from(net, weights, biases)
 
 
-def as_rows(given: Any, units: int) -> Any:
-    """One column (units, 1) or a vector (units,) as one row; lists of columns (B, units, 1) as rows (B, units)."""
-    array = np.asarray(given)
-    if array.shape in ((units,), (units, 1)) and array.shape != (1, 1):
-        return array.reshape(1, units)
-    return array.reshape(-1, units) if array.ndim == 3 and array.shape[1:] == (units, 1) else array
+def rows_of(given: Any, width: int) -> Any:
+    """x or y as rows (B, width), from what readers of the book hold: a column (width, 1), or a list of them."""
+    shape = np.shape(given)
+    if shape == (width, 1) != (1, 1) or (len(shape) == 3 and shape[1:] == (width, 1)):
+        return np.reshape(given, (-1, width))
+    return given
 
 
 def loss_of(cost: str) -> str:
