@@ -16,7 +16,7 @@ The gradients of the examples are added up, divided once, and the parameters cha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import SGD, AdamW, Optimizer, rate_at
+from .optimizers import SGD, Adam, AdamW, Optimizer, check_optimizer, rate_at
 from .state import Floats, Layers, State, check_batch, check_state
 
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
@@ -158,8 +158,8 @@ def weighted_sum(net: Network, inputs: list[Floats], deltas: list[Floats], s: Fl
 
 
 def batch_factor(net: Network, s: Floats) -> float:
-    """What the sum over the batch is multiplied by, once: 1/Σ sᵢ for "mean", 1 for "sum"."""
-    return 1 / float(s.sum()) if net.reduction == "mean" else 1.0
+    """What the sum over the batch is multiplied by, once: 1/Σ sᵢ for "mean" (0 if nothing weighs), 1 for "sum"."""
+    return 1.0 if net.reduction == "sum" else 1 / float(s.sum()) if s.any() else 0.0
 
 
 def batch_loss(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats) -> float:
@@ -170,20 +170,19 @@ def batch_loss(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats) -> f
 
 def difference_gradient(
     net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False,
-    only: Sequence[int] | None = None,
-) -> Floats:
+    only: Iterable[int] | None = None,
+) -> Floats:  # fmt: skip
     """∂loss/∂parameter (P,) without a chain rule: move each parameter by ``step``, divide the change by it.
 
     P + 1 forward passes for what backpropagation does in one there and one back; ``central``: to either side, 2P.
-    only: for these parameters alone, in this order.
+    ``only``: the numbers of the parameters to move; the others get 0.
     """
-    chosen = range(len(flat)) if only is None else only
-    moved, gradient, here = flat.copy(), np.empty(len(chosen), flat.dtype), batch_loss(net, flat, x, y, s)
-    for k, p in enumerate(chosen):
+    moved, gradient, here = flat.copy(), np.zeros_like(flat), batch_loss(net, flat, x, y, s)
+    for p in range(len(flat)) if only is None else only:
         moved[p] = flat[p] + step
         above = batch_loss(net, moved, x, y, s)
         moved[p] = flat[p] - step
-        gradient[k] = (above - batch_loss(net, moved, x, y, s)) / (2 * step) if central else (above - here) / step
+        gradient[p] = (above - batch_loss(net, moved, x, y, s)) / (2 * step) if central else (above - here) / step
         moved[p] = flat[p]
     return gradient
 
@@ -193,9 +192,10 @@ def difference_gradient(
 
 def add_l2(opt: Optimizer, gradient: Layers, layers: Layers, weight_sum: float) -> None:
     """Adds l2·W to the gradient of the weights, in place; with l2_over="batch" divided by the batch's Σ sᵢ."""
-    if not isinstance(opt, AdamW) and opt.l2:
-        for g, layer in zip(gradient, layers, strict=True):
-            g.W[...] += layer.W * (opt.l2 / weight_sum if opt.l2_over == "batch" else opt.l2)
+    if isinstance(opt, AdamW) or not opt.l2 or (opt.l2_over == "batch" and not weight_sum):
+        return
+    for g, layer in zip(gradient, layers, strict=True):
+        g.W[...] += layer.W * (opt.l2 / weight_sum if opt.l2_over == "batch" else opt.l2)
 
 
 def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats, dict[str, Floats]]:
@@ -208,7 +208,9 @@ def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats
     t = state.step - state.started + 1
     m = opt.beta1 * state.slots["first_moment"] + (1 - opt.beta1) * g
     v = opt.beta2 * state.slots["second_moment"] + (1 - opt.beta2) * g * g
-    change = -rate * (m / (1 - opt.beta1**t)) / (np.sqrt(v / (1 - opt.beta2**t)) + opt.epsilon)
+    raw = isinstance(opt, Adam) and opt.epsilon_with == "raw"  # ε beside √v is ε/√(1−β₂ᵗ) beside √v̂
+    epsilon = opt.epsilon / math.sqrt(1 - opt.beta2**t) if raw else opt.epsilon
+    change = -rate * (m / (1 - opt.beta1**t)) / (np.sqrt(v / (1 - opt.beta2**t)) + epsilon)
     if isinstance(opt, AdamW):
         for moved, layer in zip(Layers(state.sizes, change), state.layers, strict=True):
             moved.W[...] -= rate * opt.weight_decay * layer.W
@@ -284,6 +286,7 @@ def step(
     rate: instead of the optimizer's own. Raises BadInput for every other shape; nothing is broadcast.
     """
     check_state("step", net, state)
+    check_optimizer("step", opt)
     x, y, s = check_batch("step", net, state, x, y, sample_weight)
     state = state.for_optimizer(opt)
     zs, activations = forward(net, state.layers, x)
@@ -298,7 +301,7 @@ def step(
     else:
         raise BadInput(f"step: gradient must be 'backpropagation' or 'finite_differences'; got {gradient!r}.")
     add_l2(opt, reduced, state.layers, float(s.sum()))
-    rate = rate_at(opt.rate, state.step, state.epoch_losses) if rate is None else rate
+    rate = rate_at(opt.rate, state.step, state.epoch_losses) if rate is None else float(rate)
     change, slots = update(opt, state, reduced.flat, rate)
     after = replace(state, parameters=state.parameters + change, slots=slots, step=state.step + 1)
     loss = float(s @ example_losses) * batch_factor(net, s)

@@ -16,20 +16,37 @@ from .errors import BadInput
 
 Rate = float | Callable[[int, Sequence[float]], float]
 L2_OVER = ("update", "batch")
+EPSILON_WITH = ("corrected", "raw")
 
 
 def rate_at(rate: Rate, step: int, epoch_losses: Sequence[float] = ()) -> float:
     """The learning rate of update number ``step`` (from 0), given the mean losses of the finished epochs."""
-    return float(rate(step, epoch_losses)) if callable(rate) else rate
+    if not callable(rate):
+        return rate
+    try:
+        value = float(rate(step, epoch_losses))
+    except OverflowError:
+        value = math.inf
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"rate: a function (step, losses of the finished epochs) -> number was wanted; {rate!r:.60}: {error}."
+        ) from None
+    if not 0 <= value < math.inf:
+        raise BadInput(f"rate: {rate!r} gave {value} at step {step}; a finite rate of at least 0 is wanted.")
+    return value
 
 
 # --- what a field may hold: each check returns the value as it is kept ------------------------------------
 
 
 def _number(where: str, value: Any, wanted: str, fits: Callable[[float], bool]) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and fits(float(value)):
-        return float(value)
-    raise BadInput(f"{where} must be {wanted}; got {value!r}.")
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if math.isfinite(number) and fits(number):
+        return number
+    raise BadInput(f"{where} must be {wanted}; got {value!r:.60}.")
 
 
 def _rate(where: str, value: Any) -> Rate:
@@ -63,6 +80,12 @@ def _l2_over(where: str, value: Any) -> str:
     if value in L2_OVER:
         return str(value)
     raise BadInput(f"{where} must be one of {', '.join(L2_OVER)}; got {value!r}.")
+
+
+def _epsilon_with(where: str, value: Any) -> str:
+    if value in EPSILON_WITH:
+        return str(value)
+    raise BadInput(f"{where} must be one of {', '.join(EPSILON_WITH)}; got {value!r}.")
 
 
 def _flag(where: str, value: Any) -> bool:
@@ -116,6 +139,8 @@ class Adam(_Record):
     m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  update = −η·m̂/(√v̂ + ε), m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 
     ``l2`` and ``l2_over`` as for SGD: they change g before the moments are taken.
+    epsilon_with:  "corrected" is the above; "raw" adds ε to √v instead, −η·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε): the shorter
+                   form at the end of the paper's section 2, and scikit-learn's.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
@@ -126,6 +151,7 @@ class Adam(_Record):
     epsilon: float = _checked(_positive, default=1e-8)
     l2: float = _checked(_at_least_zero, default=0.0)
     l2_over: str = _checked(_l2_over, default="update")
+    epsilon_with: str = _checked(_epsilon_with, default="corrected")
 
 
 @dataclass(frozen=True)
@@ -145,6 +171,12 @@ class AdamW(_Record):
 
 
 Optimizer = SGD | Adam | AdamW
+
+
+def check_optimizer(where: str, optimizer: object) -> None:
+    """BadInput for anything that is no optimizer."""
+    if not isinstance(optimizer, Optimizer):
+        raise BadInput(f"{where}: opt must be an optimizer, such as bl.SGD(0.1) or bl.Adam(); got {optimizer!r:.60}.")
 
 
 def slots_of(optimizer: Optimizer) -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -19,6 +19,7 @@ from ..observers import EarlyStopping, fit
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+from .report import details, print_details
 from .watching import Run, check_watching, draw_curves, picture_options, show_watched
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
@@ -65,7 +66,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
 @click.option("--momentum", type=float, default=0.0, show_default=True, help="For sgd.")
-@click.option("--weight-decay", type=float, default=0.1, show_default=True, help="For adamw.")
+@click.option("--weight-decay", type=float, help="For adamw. Default: 0.1.")
 @seed_option
 @click.option("--engine", default="auto", show_default=True, help="See: backlit info.")
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
@@ -85,7 +86,7 @@ def command(
     rate: float | None,
     schedule: str,
     momentum: float,
-    weight_decay: float,
+    weight_decay: float | None,
     seed: int,
     engine: str,
     validation: float | None,
@@ -99,7 +100,7 @@ def command(
 ) -> int:
     """Train a network on DATA and test it on rows that it hasn't seen.
 
-    DATA is a name (see: backlit data), a CSV file with a header, .npz, .npy, IDX files, or a folder of them.
+    DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
@@ -107,7 +108,9 @@ def command(
     raw = load_dataset(data, target)
     if raw.note:
         click.echo(raw.note, err=True)
-    parts = divided(raw, validation or (0.1 if early_stopping else None), seed)
+    if validation is None and early_stopping is not None:
+        validation = 0.1
+    parts = divided(raw, validation, seed)
     del raw  # a large data set isn't kept beside its prepared copy
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
@@ -141,39 +144,47 @@ def command(
     if plot is not None:
         draw_curves(history, plot, quiet=as_json)
     del run
-    name, test = score_name(net, parts.train), parts.test
+    name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    loss, score = evaluate(net, state, test())
+    tested = test()
+    loss, score = evaluate(net, state, tested)
+    more = details(net, state, tested, preparation)
     if as_json:
         curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}
         curves |= {"validation_loss": history.validation_loss, "validation_score": history.validation_score}
-        print_json({"test_loss": loss, "score": name, "test_score": score, "updates": state.step, "history": curves})
+        results = {"test_loss": loss, "score": name, "test_score": score, "updates": state.step}
+        print_json({**results, **more, "history": curves})
     else:
         if save_to is not None:
             click.echo(f"saved to {save_to}")
+        print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
     return 130 if history.interrupted else 0
 
 
 def check_writable(option: str, path: Path) -> None:
     """BadInput before an hour of training, rather than after it, where the result couldn't be written."""
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError
+        with NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError:
+        raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
 
 
 def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
     """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
     source = raw.test_source
-    own_test = source is not None
-    train, test = (raw, None) if own_test else raw.split(1 - TEST_SHARE, seed)
+    train, test = (raw, None) if source is not None else raw.split(1 - TEST_SHARE, seed)
     held: Dataset | None = None
     if validation is not None:
         if not 0 < validation < 1:
             raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
         train, held = train.split(1 - validation, seed)
-    # Pixels of IDX files are in [0, 1] already; every other number may have any unit.
-    preparation = Preparation.learn(train, scale=not own_test, scale_target=train.classes is None)
+    # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
+    scale = not (train.x.min() >= 0 and train.x.max() <= 1)
+    preparation = Preparation.learn(train, scale=scale, scale_target=train.classes is None)
     apply = preparation.apply_to
 
     def prepared_test() -> Dataset:
@@ -202,13 +213,15 @@ def schedule_for(name: str, rate: float, steps: int) -> Rate:
     return rates[name]
 
 
-def optimizer_for(name: str, rate: Rate, momentum: float, weight_decay: float) -> Optimizer:
-    """The optimizer of that name; a momentum is for sgd only."""
+def optimizer_for(name: str, rate: Rate, momentum: float, weight_decay: float | None) -> Optimizer:
+    """The optimizer of that name; a momentum is for sgd only, a weight decay for adamw only."""
+    if weight_decay is not None and name != "adamw":
+        raise BadInput(f"--weight-decay is for --optimizer adamw; got it with {name}. Leave it out.")
     if momentum and name != "sgd":
         raise BadInput(f"--momentum is for --optimizer sgd; {name} has its own moments. Leave it out.")
     if name == "sgd":
         return SGD(rate, momentum=momentum)
-    return Adam(rate) if name == "adam" else AdamW(rate, weight_decay=weight_decay)
+    return Adam(rate) if name == "adam" else AdamW(rate, weight_decay=0.1 if weight_decay is None else weight_decay)
 
 
 def describe(net: Network) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data import Dataset
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
-from ..optimizers import Optimizer
+from ..optimizers import Optimizer, check_optimizer
 from ..state import Floats, State, check_state
 
 # In the order in which "auto" prefers them; finite_differences is for looking at, and never chosen.
@@ -47,8 +47,7 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     Raises BadInput for unknown names, EngineUnavailable with the way to get it for one that can't run here.
     """
     check_state("open_engine", net, state)
-    if not isinstance(opt, Optimizer):
-        raise BadInput(f"open_engine: opt must be bl.SGD, bl.Adam or bl.AdamW; got {opt!r:.80}.")
+    check_optimizer("open_engine", opt)
     if name == "auto":
         name = _fastest().__name__.rpartition(".")[2]
     if name not in ENGINES:
@@ -56,7 +55,9 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     reason = _module(name).availability()
     if reason != "ready":
         raise EngineUnavailable(f"engine {name!r}: {reason}")
-    engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), Dataset.of(data))
+    dataset = Dataset.of(data)
+    dataset.check_inputs(net)
+    engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), dataset)
     return engine
 
 

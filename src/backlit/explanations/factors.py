@@ -192,7 +192,7 @@ def differences(trace: Trace, parameters: list[int], example: int | None) -> lis
     s = trace.sample_weight[rows].astype(np.float64) if example is None else np.ones(1)
     flat, x, y = (array.astype(np.float64) for array in (trace.before.parameters, trace.x[rows], trace.y[rows]))
     found = chain.difference_gradient(trace.network, flat, x, y, s, DIFFERENCE, central=True, only=parameters)
-    return [float(value) for value in found]
+    return [float(found[p]) for p in parameters]
 
 
 def _within(name: str, value: object, least: int, most: int) -> int:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..batches import Order
 from ..errors import BadInput
 from ..network import Network
@@ -51,8 +53,8 @@ def fit(
     history = History()
     chain: list[Observer] = [history]
     validator = None if validation is None else Validation(net, validation, stopping, history)
-    if validator is not None:
-        chain.append(validator)
+    if validator is not None:  # before the history: interrupted in between, its lists stay equally long
+        chain.insert(0, validator)
     chain.extend(observers)
     state = initial_state(net, opt, seed=seed) if state is None else state
     run = train(
@@ -62,9 +64,9 @@ def fit(
     with Display(history, shown=progress) as display:
         try:
             for newest in run:
-                stop = [observer(newest) is True for observer in chain]
+                answers = [observer(newest) for observer in chain]
                 display(newest)
-                if any(stop):
+                if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                     break
         except KeyboardInterrupt:
             history.interrupted = True
