@@ -19,7 +19,7 @@ from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
 from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
 from .matching import Constant, Match, Ruler, meaningful
-from .network_objects import is_network_object, network_and_state, object_gradient
+from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
 from .search import Found, Search, search
 from .slack import corner_slack, magnitudes
 from .wording import bug_text, factor_text, place
@@ -108,6 +108,7 @@ def diagnose(
     if is_network_object(gradient):
         found_net, found_state = network_and_state(where, gradient)
         net, state, gradient = net or found_net, state or found_state, object_gradient(gradient)
+        x, y = rows_of(x, net.sizes[0]), rows_of(y, net.sizes[-1])
     if net is None or state is None or x is None or y is None:
         raise BadInput(f"{where}: gradient, net, state, x and y are wanted (or an object with backprop, and x=, y=).")
     check_state(where, net, state)

@@ -18,7 +18,7 @@ from ..network import Network
 from ..state import Floats, Layers, State, check_batch, check_state
 from .comparison import DIFFERENCES_LIMIT
 from .layouts import called, read
-from .network_objects import is_network_object, network_and_state, object_gradient
+from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,6 +138,7 @@ def check_gradients(
     if is_network_object(net):
         gradient = gradient or object_gradient(net)
         net, state = network_and_state(where, net)
+        x, y = rows_of(x, net.sizes[0]), rows_of(y, net.sizes[-1])
     if state is None or x is None or y is None:
         raise BadInput(f"{where}: net, state, x and y are wanted, or an object with backprop together with x=, y=.")
     check_state(where, net, state)

@@ -38,6 +38,14 @@ def network_and_state(where: str, network: Any) -> tuple[Network, State]:
     return net, state_from(net, weights, biases)
 
 
+def rows_of(given: Any, width: int) -> Any:
+    """x or y as rows (B, width), from what readers of the book hold: a column (width, 1), or a list of them."""
+    shape = np.shape(given)
+    if shape == (width, 1) != (1, 1) or (len(shape) == 3 and shape[1:] == (width, 1)):
+        return np.reshape(given, (-1, width))
+    return given
+
+
 def loss_of(cost: str) -> str:
     """The loss that a cost of this name stands for; without a name, quadratic."""
     return "binary_cross_entropy" if "entropy" in cost.lower() else "quadratic"
