@@ -47,4 +47,4 @@ def open_page(browser, tmp_path):
     yield open_it
     for context in contexts:
         context.close()
-    assert not errors
+    assert not errors, errors

@@ -328,6 +328,18 @@ def test_theme_follows_the_system_and_the_button(open_page, steps):
     assert [int(re.findall(r"\d+", color)[0]) > 128 for color in (dark, light)] == [False, True]
 
 
+def test_a_step_that_leaves_the_finite_numbers_is_shown(open_page):
+    net = bl.Network([1, 2, 1], loss="squared_error")
+    state = bl.state_from(net, [[[1e200, 1.0]], [[1e200], [1.0]]])
+    with np.errstate(all="ignore"):
+        trace = bl.step(net, bl.SGD(1.0), state, [[1.0], [2.0]], [[0.0], [0.0]])
+        page = open_page(bl.explorer(trace))
+        assert bl.explain(trace, 1, 0, 0).text()
+    for k in range(4):
+        go(page, k)
+    assert "–" in page.inner_text("#ledger")
+
+
 def test_one_file_and_nothing_from_outside(steps):
     html = bl.explorer(steps)
     assert not re.findall(r"""(?:src|href)=["'](?!#)""", html)

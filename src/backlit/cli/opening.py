@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def run_of(
         net = network_for(rows, hidden, "sigmoid")
         return Run(net, SGD(rate), rows, initial_state(net, seed=seed, dtype="float64"), batch, seed)
     net, opt, state = load(source)
+    # Its epochs may have had other batches; the number of its step, and what its optimizer carries, go on from here.
+    state = replace(state, epoch_losses=(), epoch_sum=0.0)
     preparation = preparation_of(Path(source))
     raw = load_dataset(data, target or preparation.target if Path(data).is_file() else target)
     return Run(net, opt, preparation.apply_to(raw), state, batch, seed)

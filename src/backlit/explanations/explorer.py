@@ -110,7 +110,8 @@ def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, 
     for step in steps:
         trace = as_trace("explorer", step)
         follows = previous is not None and np.array_equal(previous.after.parameters, trace.before.parameters)
-        records.append(step_record(store, step, whole, records[-1]["after"] if follows else None))
+        with np.errstate(all="ignore"):  # a step that leaves the finite numbers is worth looking at, too
+            records.append(step_record(store, step, whole, records[-1]["after"] if follows else None))
         ends.append(len(store.arrays))
         previous = trace
     count, short = len(records), False

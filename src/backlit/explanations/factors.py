@@ -143,7 +143,7 @@ class Shares:
 
     @property
     def product(self) -> float:
-        return math.fsum(term.value for term in self.terms)
+        return sum(term.value for term in self.terms)
 
     @cached_property
     def difference(self) -> float:
@@ -255,7 +255,7 @@ class _Builder:
             above = range(self.net.sizes[l + 2])
             return tuple(Path((self.whole_delta(l + 1, k), self.weight(l + 1, unit, k))) for k in above)
 
-        value = math.fsum(path.product for path in paths())
+        value = sum(path.product for path in paths())
         return (self.gathered(Name("a", l + 1, (unit + 1,)), ABOVE, value, paths),)
 
     def whole_delta(self, l: int, unit: int) -> Factor:  # noqa: E741

@@ -89,12 +89,12 @@ def step_record(store: Store, given: Trace | Replayed, whole: bool, before: int 
     record: dict[str, Any] = {
         "step": trace.before.step,
         "rate": trace.rate,
-        "loss": trace.loss,
+        "loss": _finite(trace.loss),
         "division": division(net, [float(value) for value in s]),
         "batch": len(trace.x),
         "shown": shown,
         "weighted": weighted,
-        "difference": None if isinstance(given, Trace) else given.difference,
+        "difference": None if isinstance(given, Trace) else _finite(given.difference),
         "rows": None if isinstance(given, Trace) else [int(row) for row in given.rows[:shown]],
         "before": before,
         "after": after,
@@ -158,11 +158,16 @@ def _ledger(store: Store, trace: Trace, shown: int) -> dict[str, Any]:
         "inside": store.add(path[: shown + 1][:, listed]),
         "insideEnd": store.add(path[-1][listed]),
         "insideGap": store.add(gap[listed]),
-        "largestGap": float(abs(gap[worst])),
+        "largestGap": _finite(abs(gap[worst])),
         "largestGapAt": f"{weight_name(*at)} ({place(net, *at)})",
-        "largestMove": moved,
+        "largestMove": _finite(moved),
         "plain": isinstance(trace.optimizer, SGD) and not trace.optimizer.momentum,
     }
+
+
+def _finite(value: Any) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _has_l2(trace: Trace) -> bool:

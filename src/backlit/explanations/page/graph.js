@@ -84,7 +84,7 @@ function drawLines(svg, columns, l, now, choose) {
     const sign = w < 0 ? "negative" : "positive";
     const moved = now.k > now.step.shown || (now.inside && now.k > 0) ? " moved" : "";
     if (chosen(pair)) group.append(draw("line", { ...ends, class: "halo" }));
-    group.append(draw("line", { ...ends, class: `weight ${sign}${moved}`, "stroke-width": 0.8 + (4.2 * Math.abs(w || 0)) / most }));
+    group.append(draw("line", { ...ends, class: `weight ${sign}${moved}`, "stroke-width": 0.8 + 4.2 * strength(w, most) }));
     group.append(draw("line", {
       ...ends, class: "hit", "data-edge": `${l}:${pair[0]}:${pair[1]}`,
       onclick: () => choose({ l, source: pair[0], unit: pair[1] }),
@@ -107,9 +107,9 @@ function linesOf(l, now) {
   else if (l === now.l) for (let i = 0; i < fanIn; i++) pairs.push([i, now.unit]);
   else if (l === now.l - 1 && now.source !== null) for (let i = 0; i < fanIn; i++) pairs.push([i, now.source]);
   const example = Math.min(Math.max(now.k - 1, 0), now.step.shown - 1);
-  const strength = new Map(pairs.map((pair) => [pair,
+  const strengths = new Map(pairs.map((pair) => [pair,
     Math.abs(parameterOf(now.step, parameterIndex(l, ...pair), false) * inputOf(now.step, l, example, pair[0])) || 0]));
-  pairs.sort((a, b) => strength.get(b) - strength.get(a));
+  pairs.sort((a, b) => strengths.get(b) - strengths.get(a));
   const kept = pairs.slice(0, STRONGEST);
   if (l === now.l && now.source !== null && !kept.some(([i]) => i === now.source)) kept.push([now.source, now.unit]);
   return kept;
@@ -130,7 +130,7 @@ function drawColumn(svg, column, c, now, choose) {
   const read = (number, i) => (example === null ? NaN : at(number, example, i));
   const forward = Array.from({ length: column.count }, (_, i) => read(c === 0 ? now.step.x : layerOf(now.step, l).a, i));
   const backward = c === 0 ? null : Array.from({ length: column.count }, (_, i) => read(layerOf(now.step, l).delta, i));
-  const scale = { least: Math.min(0, ...forward.filter(Number.isFinite)), forward: strongest(forward.filter(Number.isFinite)), backward: backward && strongest(backward.filter(Number.isFinite)) };
+  const scale = { least: Math.min(0, ...forward.filter(Number.isFinite)), forward: strongest(forward), backward: backward && strongest(backward) };
   for (let i = 0; i < column.count; i++) {
     const pick = () => choose(c === 0 ? { l: 0, source: i } : { l, unit: i });
     const chosen = (l === now.l && i === now.unit) || (l === now.l - 1 && i === now.source);
@@ -162,7 +162,7 @@ function drawCell(unit, column, i, c, a, delta, scale) {
     const x = corner + n * column.size;
     unit.append(draw("rect", {
       x, y: top, width: column.size, height: column.size, class: `cell ${kind}`,
-      "fill-opacity": Number.isFinite(value) ? Math.abs(value) / scale[kind] : 0,
+      "fill-opacity": strength(value, scale[kind]),
     }));
     if (value < 0) unit.append(draw("circle", { cx: x + column.size / 2, cy: top + column.size / 2, r: column.size / 7, class: "minus" }));
   };

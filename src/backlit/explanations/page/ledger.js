@@ -43,7 +43,7 @@ function exampleHead(step, n, narrow) {
 
 function bar(value, most) {
   const svg = draw("svg", { class: "bar", viewBox: "-50 0 100 12", width: 64, height: 12, "aria-hidden": "true", focusable: "false" });
-  const length = (48 * Math.abs(value)) / most;
+  const length = 48 * strength(value, most);
   svg.append(draw("line", { x1: 0, y1: 0, x2: 0, y2: 12, class: "axis" }));
   svg.append(draw("rect", { x: value < 0 ? -length : 0, y: 2, width: length, height: 8, class: value < 0 ? "less" : "more" }));
   return svg;

@@ -79,9 +79,12 @@ function table(caption, heads, rows, className = "") {
 
 const numeric = (value, className, digits) => ({ text: show(value, digits), value, className });
 
-/** How dark a mark is: 0 to 1 of the largest size in its array. */
+/** The largest finite size among the values; 1 if all are 0. */
 function strongest(values) {
   let most = 0;
-  for (const value of values) if (Math.abs(value) > most) most = Math.abs(value);
+  for (const value of values) if (Number.isFinite(value) && Math.abs(value) > most) most = Math.abs(value);
   return most || 1;
 }
+
+/** How dark or long a mark is: 0 to 1 of the largest size; 0 for what is not a finite number. */
+const strength = (value, most) => (Number.isFinite(value) ? Math.abs(value) / most : 0);

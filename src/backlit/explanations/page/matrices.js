@@ -26,7 +26,7 @@ function drawMatrices(now, choose) {
 function written({ head, note, read, kind }, shape, l, now, choose) {
   const [fanIn, fanOut] = [page.sizes[l], page.sizes[l + 1]];
   const sources = [...Array(fanIn).keys(), null];
-  const most = strongest(sources.flatMap((i) => Array.from({ length: fanOut }, (_, j) => read(i, j))).filter(Number.isFinite));
+  const most = strongest(sources.flatMap((i) => Array.from({ length: fanOut }, (_, j) => read(i, j))));
   const cell = (i, j) => {
     const value = read(i, j);
     const chosen = now.source === i && now.unit === j;
@@ -34,7 +34,7 @@ function written({ head, note, read, kind }, shape, l, now, choose) {
       type: "button", class: `entry ${chosen ? "chosen" : ""}`, text: show(value, 4), "aria-pressed": String(chosen),
       "aria-label": `${parameterName(l, i, j)}: ${show(value, 4)}`, onclick: () => choose({ l, source: i, unit: j }),
     });
-    button.style.setProperty("--strength", String(Math.abs(value) / most));
+    button.style.setProperty("--strength", String(strength(value, most)));
     return { node: button, value, className: `${kind} ${value < 0 ? "less" : ""}` };
   };
   const rows = sources.map((i) => ({ cells: [i === null ? "bias" : unitLabel(l - 1, i), ...Array.from({ length: fanOut }, (_, j) => cell(i, j))] }));
@@ -49,7 +49,7 @@ function field({ head, note, read, kind }, l, now) {
   const across = l === 0 && page.image ? page.image[1] : Math.min(fanIn, 32);
   const down = Math.ceil(fanIn / across);
   const values = Array.from({ length: fanIn }, (_, i) => read(i, now.unit));
-  const most = strongest(values.filter(Number.isFinite));
+  const most = strongest(values);
   const size = Math.max(4, Math.min(20, Math.floor(280 / across)));
   const to = unitLabel(l, now.unit);
   const canvas = make("canvas", {
@@ -60,7 +60,7 @@ function field({ head, note, read, kind }, l, now) {
   const [more, less] = kind === "backward" ? ["--backward", "--sum"] : ["--positive", "--negative"];
   const pen = canvas.getContext("2d");
   values.forEach((value, i) => {
-    pen.globalAlpha = Number.isFinite(value) ? Math.abs(value) / most : 0;
+    pen.globalAlpha = strength(value, most);
     pen.fillStyle = style.getPropertyValue(value < 0 ? less : more);
     pen.fillRect((i % across) * size, Math.floor(i / across) * size, size, size);
   });
