@@ -25,7 +25,7 @@ _ROOMS = {
     "load_dataset": "data",
     "Preparation": "data",
     "step": "chain",
-    "Trace": "chain",
+    "Trace": "trace",
     "open_engine": "engines",
     "available_engines": "engines",
     "train": "training",

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from .errors import BadInput
 from .network import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, check_optimizer, rate_at
 from .state import Floats, Layers, State, check_batch, check_state
+from .trace import Trace, TraceLayer
 
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
 
@@ -218,62 +218,6 @@ def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats
 
 
 # --- THE step -------------------------------------------------------------------------------------------------------
-
-
-class TraceLayer(NamedTuple):
-    z: Floats  # each (B, fan_out)
-    a: Floats
-    delta: Floats  # ∂Lᵢ/∂z, before sample weights and reduction
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Trace:
-    """One step written out; ``gradient`` is what the optimizer was given, with L2; after = before + update."""
-
-    network: Network
-    optimizer: Optimizer
-    before: State
-    x: Floats
-    y: Floats
-    sample_weight: Floats
-    rate: float
-    layers: tuple[TraceLayer, ...]
-    example_losses: Floats  # (B,)
-    loss: float  # reduced, without L2
-    gradient: Layers
-    update: Layers
-    after: State
-
-    @property
-    def inputs(self) -> list[Floats]:
-        """What each layer takes in (B, fan_in): x, then the activations below."""
-        return [self.x, *(layer.a for layer in self.layers[:-1])]
-
-    @cached_property
-    def example_gradients(self) -> Layers:
-        """``[l].W`` (B, fan_in, fan_out) and ``[l].b`` (B, fan_out), computed when asked."""
-        return example_gradients(self.network, self.inputs, [layer.delta for layer in self.layers])
-
-    def running_sum(self, i: int) -> Layers:
-        """Σ sᵢgᵢ of the first i examples, in the order of the batch; i from 0 to B."""
-        if not 0 <= i <= len(self.x):
-            raise BadInput(f"running_sum: i must be from 0 to {len(self.x)}, the examples of the batch; got {i}.")
-        inputs, deltas = [a[:i] for a in self.inputs], [layer.delta[:i] for layer in self.layers]
-        return weighted_sum(self.network, inputs, deltas, self.sample_weight[:i])
-
-    def __repr__(self) -> str:
-        sizes = list(self.network.sizes)
-        return f"Trace(sizes={sizes}, step {self.before.step}, batch of {len(self.x)}, loss {self.loss:.6g})"
-
-    def __rich__(self) -> object:
-        from .explanations import rich_tables
-
-        return rich_tables(self)
-
-    def _repr_html_(self) -> str:
-        from .explanations import html_tables
-
-        return html_tables(self)
 
 
 def step(
