@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..chain import Trace
 from ..data import Dataset
 from ..errors import BadInput
 from ..network import Network
+from ..trace import Trace
 from .factors import Replayed, as_trace
 from .page_data import BYTES, EXAMPLES, LEDGER_ALL, LISTED, NUMBERS, Store, image_shape, numbers_of, step_record
 from .wording import (

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import chain
-from ..chain import Trace
 from ..data import Dataset
 from ..errors import BadInput
 from ..state import Layers
+from ..trace import Trace
 from .chain_text import chain_latex, chain_text, shares_latex, shares_text
 from .wording import (
     ABOVE,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import chain
-from ..chain import Trace
 from ..optimizers import SGD, AdamW
 from ..state import Floats
+from ..trace import Trace
 
 
 def inside_the_loop(trace: Trace) -> Floats:

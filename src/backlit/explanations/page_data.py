@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import chain
-from ..chain import Trace
 from ..optimizers import SGD, AdamW
 from ..state import Floats
+from ..trace import Trace
 from .factors import Replayed, as_trace, differences
 from .inside_loop import inside_the_loop, once
 from .tables import largest

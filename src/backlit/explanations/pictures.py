@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..chain import Trace
 from ..data import Dataset
 from ..engines import forward
 from ..errors import BadInput
 from ..network import Network
 from ..state import Floats, State, check_state
+from ..trace import Trace
 from .factors import Replayed, as_trace
 
 if TYPE_CHECKING:

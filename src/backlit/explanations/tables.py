@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .. import chain
-from ..chain import Trace
 from ..optimizers import SGD, AdamW
 from ..state import Floats
+from ..trace import Trace
 from .factors import explain
 from .wording import describe, division, number, parameter_at, weight_name
 
