@@ -1,6 +1,6 @@
 """audit: planted mistakes in real PyTorch loops are named, right loops raise no finding, and nothing is changed."""
 
-# ruff: noqa: E701, E702
+# ruff: noqa: E402  # torch is imported once it is known to be here
 
 from __future__ import annotations
 
@@ -93,16 +93,16 @@ def lbfgs(m, o):
 
         def closure():
             o.zero_grad()
-            l = F.cross_entropy(m(X), Y)
-            l.backward()
-            return l
+            loss = F.cross_entropy(m(X), Y)
+            loss.backward()
+            return loss
 
         o.step(closure)
 
 
 def sched(m, o):
     s = torch.optim.lr_scheduler.CosineAnnealingLR(o, 5)
-    for e in range(2):
+    for _ in range(2):
         plain(m, o)
         s.step()
 
@@ -153,7 +153,10 @@ def outside2(m, o):
 
 
 def bc(m, o):
-    with pytest.warns(UserWarning, match="broadcast"):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for x, y in batches():
             o.zero_grad()
             F.mse_loss(m(x)[:, :1], y.float()).backward()

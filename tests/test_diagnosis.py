@@ -6,6 +6,7 @@ The wrong programs are those of benchmarks/learners.py, written apart from the h
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,11 @@ def problem(
     sizes=(4, 5, 3), loss="quadratic", output="sigmoid", n=6, reduction="mean"
 ) -> tuple[Problem, bl.Network, bl.State]:
     random = np.random.default_rng(7)
-    shapes = list(zip(sizes, sizes[1:], strict=False))
+    shapes = list(pairwise(sizes))
     weights = [random.standard_normal(s) / 2 for s in shapes]
     y = np.eye(sizes[-1])[random.integers(0, sizes[-1], n)] if sizes[-1] > 1 else random.random((n, 1))
-    p = Problem(list(sizes), ["tanh"] * (len(sizes) - 2), output, loss, reduction, weights,
-                [random.standard_normal(o) / 2 for o in sizes[1:]], random.standard_normal((n, sizes[0])), y, np.ones(n))  # fmt: skip
+    biases, x = [random.standard_normal(o) / 2 for o in sizes[1:]], random.standard_normal((n, sizes[0]))
+    p = Problem(list(sizes), ["tanh"] * (len(sizes) - 2), output, loss, reduction, weights, biases, x, y, np.ones(n))
     return p, *benchmark.network(p)
 
 
@@ -147,13 +148,13 @@ class TestFunctions:
         W, b = ([np.zeros_like(a) for a in part] for part in (self.p.weights, self.p.biases))
 
         def accumulating(weights, biases, x, y):
-            for total, new in zip([*W, *b], [*wrong_gradient(self.p, Bug("none"))[0], *wrong_gradient(self.p, Bug("none"))[1]],
-                                  strict=True):  # fmt: skip
+            new_W, new_b = wrong_gradient(self.p, Bug("none"))
+            for total, new in zip([*W, *b], [*new_W, *new_b], strict=True):
                 total += new
             return W, b
 
         why = diagnosed(accumulating, self.p, self.net, self.state)
-        assert names(why)[0] == ("stale_gradient", None) or why.suspects[0].factor == pytest.approx(2)
+        assert names(why) == [("stale_gradient", None)]
         assert any("second call" in r for r in why.remarks)
 
     def test_one_that_changes_the_weights(self):

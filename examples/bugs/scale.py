@@ -10,16 +10,16 @@ def sigmoid(z):
 def backprop(weights, biases, x, y):
     n = len(x)
     activations, zs = [x], []
-    for W, b in zip(weights, biases):
+    for W, b in zip(weights, biases, strict=True):
         zs.append(activations[-1] @ W + b)
         activations.append(sigmoid(zs[-1]))
     a = activations[-1]
     delta = 2 * (a - y) * a * (1 - a)
     dW, db = [], []
-    for l in reversed(range(len(weights))):
-        dW.insert(0, activations[l].T @ delta / n)
+    for k in reversed(range(len(weights))):
+        dW.insert(0, activations[k].T @ delta / n)
         db.insert(0, delta.sum(axis=0) / n)
-        if l > 0:
-            slope = activations[l] * (1 - activations[l])
-            delta = delta @ weights[l].T * slope
+        if k > 0:
+            slope = activations[k] * (1 - activations[k])
+            delta = delta @ weights[k].T * slope
     return dW, db

@@ -279,6 +279,7 @@ def _facts(log: Log, groups: list[Group]) -> dict[str, str]:
         "backward passes per update": _counts(g.passes for g in groups if not g.closure),
         "examples per backward pass": _counts(examples),
         "examples per update": _counts(per_update),
+        "losses looked at": f"in {sum(bool(g.calls) for g in groups):,} of {len(groups):,} updates",
         "loss": _counts(f"{c.name} ({c.reduction})" for c in calls),
         "loss times": _counts(f"{c.factor:.6g}" for c in calls),
         "rate": f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}" if rates else "not observed",

@@ -65,9 +65,6 @@ class Diagnosis:
     error: float
     remarks: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return self.correct
-
     def _lines(self) -> list[str]:
         if self.correct:
             lines = [f"The gradient is right (error {self.error:.1e})."]

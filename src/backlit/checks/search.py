@@ -18,7 +18,7 @@ from .matching import ARBITRARY, Match, Ruler
 from .wrong_passes import Pass, Scene, gradient
 
 BUG, CONSTANT, PART = 10, 5, 8  # prices: a changed line; a constant before everything; one before a part
-NEAR = 6  # how much dearer an explanation may be than the simplest to be told as well
+NEAR = 5  # how much dearer an explanation may be than the simplest to be told as well
 PAIRS_WORK = 5e10  # multiplications that the search for two bugs may cost: some seconds
 
 
