@@ -20,6 +20,9 @@ COMMANDS = {
     "evaluate": "Loss and score of a saved model on a data set.",
     "predict": "Outputs of a saved model for the rows of a file.",
     "step": "One step of training, written out as tables.",
+    "check": "What is wrong with the backpropagation in a Python file.",
+    "export": "Write a saved model as ONNX or as a PyTorch state dict.",
+    "explain": "The chain-rule factors of one weight, or a page to explore steps on.",
     "info": "What is in a saved model, or what this installation can do.",
     "data": "The data sets that can be loaded by name.",
 }

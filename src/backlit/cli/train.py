@@ -19,6 +19,8 @@ from ..observers import EarlyStopping, fit
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+from .report import details, print_details
+from .watching import Run, check_watching, draw_curves, picture_options, show_watched
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -70,6 +72,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
 @click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
 @click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
+@picture_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(
@@ -89,15 +92,19 @@ def command(
     validation: float | None,
     early_stopping: int | None,
     save_to: Path | None,
+    watch: tuple[int, ...] | None,
+    report: Path | None,
+    plot: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Train a network on DATA and test it on rows that it hasn't seen.
 
-    DATA is a name (see: backlit data), a CSV file with a header, .npz, .npy, IDX files, or a folder of them.
+    DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
-    if save_to is not None:
-        check_writable(save_to)
+    for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
+        if path is not None:
+            check_writable(option, path)
     raw = load_dataset(data, target)
     if raw.note:
         click.echo(raw.note, err=True)
@@ -108,6 +115,7 @@ def command(
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
     epochs = epochs or max(5, round(UPDATES / per_epoch))
+    check_watching(watch, plot, epochs * per_epoch)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
@@ -131,29 +139,38 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    name, test = score_name(net, parts.train), parts.test
+    run = Run(net, opt, parts.train, initial_state(net, opt, seed=seed), batch_size, seed, engine)
+    show_watched(run, watch, report, quiet=as_json)
+    if plot is not None:
+        draw_curves(history, plot, quiet=as_json)
+    del run
+    name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    loss, score = evaluate(net, state, test())
+    tested = test()
+    loss, score = evaluate(net, state, tested)
+    more = details(net, state, tested, preparation)
     if as_json:
         curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}
         curves |= {"validation_loss": history.validation_loss, "validation_score": history.validation_score}
-        print_json({"test_loss": loss, "score": name, "test_score": score, "updates": state.step, "history": curves})
+        results = {"test_loss": loss, "score": name, "test_score": score, "updates": state.step}
+        print_json({**results, **more, "history": curves})
     else:
         if save_to is not None:
             click.echo(f"saved to {save_to}")
+        print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
     return 130 if history.interrupted else 0
 
 
-def check_writable(path: Path) -> None:
-    """BadInput before an hour of training, rather than after it, where the model couldn't be saved."""
+def check_writable(option: str, path: Path) -> None:
+    """BadInput before an hour of training, rather than after it, where the result couldn't be written."""
     try:
         if path.is_dir():
             raise IsADirectoryError
         with NamedTemporaryFile(dir=path.parent):
             pass
     except OSError:
-        raise BadInput(f"--save {path}: a file in an existing folder that can be written to is wanted.") from None
+        raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
 
 
 def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
