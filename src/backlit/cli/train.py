@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..data import Dataset, Preparation, load_dataset
+from ..engines import available_engines
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
@@ -73,7 +74,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
 @click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
 @picture_options
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="No progress, no table: the score alone.")
 @json_option
 def command(
     data: str,
@@ -102,6 +103,7 @@ def command(
 
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
+    check_engine(engine)
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
@@ -157,9 +159,17 @@ def command(
     else:
         if save_to is not None:
             click.echo(f"saved to {save_to}")
-        print_details(more, preparation.target)
+        if not quiet:
+            print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
     return 130 if history.interrupted else 0
+
+
+def check_engine(name: str) -> None:
+    """BadInput before the data is read, where there is no such engine."""
+    known = ("auto", *available_engines())
+    if name not in known:
+        raise BadInput(f"--engine: one of {', '.join(known)} is wanted; got {name!r}.")
 
 
 def check_writable(option: str, path: Path) -> None:
