@@ -38,6 +38,7 @@ _ROOMS = {
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
+    "Checkpoints": "observers",
 }
 
 __all__ = [*_ROOMS, "__version__"]

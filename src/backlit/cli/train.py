@@ -19,6 +19,7 @@ from ..observers import EarlyStopping, fit
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+from .keeping import checkpoint_options, checkpoints_of
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -70,6 +71,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
 @click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
 @click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
+@checkpoint_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(
@@ -89,6 +91,10 @@ def command(
     validation: float | None,
     early_stopping: int | None,
     save_to: Path | None,
+    checkpoint: Path | None,
+    every: str | None,
+    keep: int,
+    resume: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -98,6 +104,7 @@ def command(
     """
     if save_to is not None:
         check_writable(save_to)
+    checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     raw = load_dataset(data, target)
     if raw.note:
         click.echo(raw.note, err=True)
@@ -125,6 +132,7 @@ def command(
         engine=engine,
         validation=parts.validation,
         early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
+        checkpoints=checkpoints,
         progress=not (quiet or as_json),
     )
     if save_to is not None:

@@ -49,15 +49,21 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     check_state("open_engine", net, state)
     if not isinstance(opt, Optimizer):
         raise BadInput(f"open_engine: opt must be bl.SGD, bl.Adam or bl.AdamW; got {opt!r:.80}.")
-    if name == "auto":
-        name = _fastest().__name__.rpartition(".")[2]
-    if name not in ENGINES:
-        raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
+    name = chosen(name)
     reason = _module(name).availability()
     if reason != "ready":
         raise EngineUnavailable(f"engine {name!r}: {reason}")
     engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), Dataset.of(data))
     return engine
+
+
+def chosen(name: str) -> str:
+    """The engine that ``name`` stands for: "auto" is the fastest that is ready. BadInput for unknown names."""
+    if name == "auto":
+        name = _fastest().__name__.rpartition(".")[2]
+    if name not in ENGINES:
+        raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
+    return name
 
 
 def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:

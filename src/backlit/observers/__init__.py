@@ -1,8 +1,9 @@
-"""Consumers of Progress, none of which can change the run: history, progress display, validation; and ``fit``.
+"""Consumers of Progress, none of which can change the run: history, progress display, validation, checkpoints.
 
-An observer is called with every Progress; returning True asks the loop to stop.
+Here also ``fit``, which drains the loop with them. An observer is called with every Progress; returning True asks the loop to stop.
 """
 
+from .checkpoints import Checkpoints as Checkpoints
 from .fitting import fit as fit
 from .history import History as History
 from .validation import EarlyStopping as EarlyStopping
