@@ -1,10 +1,11 @@
 # make train   creates .venv, installs backlit, trains it on the bundled digits
 # make test    the quick tests             make lint   style and types
+# make bench   the speed tables, beside the libraries that are installed in .venv
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(wildcard CMakeLists.txt native/*.cpp native/*.hpp native/*/*.cpp native/*/*.hpp)
 
-.PHONY: train test test-slow lint clean
+.PHONY: train test test-slow lint bench clean
 
 train: .venv/installed
 	$(BIN)/backlit train digits
@@ -18,6 +19,10 @@ test-slow: .venv/tests-installed
 lint: .venv/tests-installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/step_speed.py
+	$(BIN)/python benchmarks/mnist_98.py
 
 .venv/installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

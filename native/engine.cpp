@@ -63,9 +63,10 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) const {
   rule.take1 = T(1 - o.beta1);
   rule.keep2 = T(o.beta2);
   rule.take2 = T(1 - o.beta2);
-  rule.first_scale = T(rate / (1 - std::pow(o.beta1, t)));
-  rule.second_scale = T(1 / (1 - std::pow(o.beta2, t)));
-  rule.epsilon = T(o.epsilon);
+  // rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t), both sides of the bar times √(1 - beta2^t)
+  const double root = std::sqrt(1 - std::pow(o.beta2, t));
+  rule.scale = T(rate * root / (1 - std::pow(o.beta1, t)));
+  rule.epsilon = T(o.epsilon * root);
   rule.decay = T(rate * o.weight_decay);
 }
 

@@ -29,8 +29,7 @@ struct Rule {
   bool nesterov;
   T rate, momentum;
   T keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
-  T first_scale, second_scale;   // rate / (1 - beta1^t), 1 / (1 - beta2^t)
-  T epsilon;
+  T scale, epsilon;              // of the moments as they are: the corrections for t are in these two
   T l2, decay;  // both of weights only: added to the gradient · W, taken from W · W
 };
 
@@ -42,9 +41,9 @@ struct Layer {
   long weights, strip_start, biases;   // offsets into the parameters and into each slot
   long strip_stride;                   // numbers from one strip column to the next: fan_in, padded
   long stride;                         // numbers from one row to the next in the three arrays below; fan_out, padded
-  T* outputs;                          // (batch, stride): z, then a; padding is zero
+  T* outputs;                          // (batch, stride): z, then a; the padding holds anything
   T* slopes;                           // (batch, stride): da/dz where a alone does not give it, else null
-  T* deltas;                           // (batch, stride): ∂loss/∂z, reduction and sample weight included; padding zero
+  T* deltas;                           // (batch, stride): ∂loss/∂z, reduction and sample weight included; likewise
   const T** output_rows;               // (batch): where each row of outputs begins
   const T** delta_rows;                // (batch)
 };

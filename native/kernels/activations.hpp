@@ -54,8 +54,8 @@ struct Softplus {
   }
 };
 
-// z -> a in place, columns [begin, end) of rows [first, last); end is the layer's fan_out or a whole register.
-// Columns from fan_out on are padding and come out zero, whatever the activation makes of zero.
+// z -> a in place, columns [begin, end) of rows [first, last). Columns from fan_out on are padding: they hold anything,
+// and whoever reads rows beyond single numbers has to stop at fan_out (load_first).
 template <class T, template <class> class F>
 void activate_with(const Layer<T>& layer, long begin, long end, long first, long last) {
   for (long r = first; r < last; ++r) {
@@ -69,7 +69,7 @@ void activate_with(const Layer<T>& layer, long begin, long end, long first, long
       } else {
         a = F<T>::value(a);
       }
-      store(row + c, c + LANES<T> > layer.fan_out ? keep_first<T>(a, layer.fan_out - c) : a);
+      store(row + c, a);
     }
   }
 }

@@ -14,10 +14,14 @@ struct Block {
   INLINE void put(T* array, long n, Vec<T> v) const { store(array + n * LANES<T>, v); }
 };
 
+// So few numbers are quicker moved one by one than by turning squares of registers.
+template <class T>
+constexpr long FEW_OUTPUTS = LANES<T> / 4;
+
 // turned[n] <- output n of each of `rows` rows, zero in the lanes behind. Rows are padded to whole registers.
 template <class T>
 INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
-  if (outputs < LANES<T> / 4 + 1) {  // a few numbers are quicker fetched one by one
+  if (outputs <= FEW_OUTPUTS<T>) {
     for (long n = 0; n < outputs; ++n) {
       store(turned + n * LANES<T>, Vec<T>{});
       for (long r = 0; r < rows; ++r) turned[n * LANES<T> + r] = from[r][n];
@@ -32,9 +36,16 @@ INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
   }
 }
 
-// The way back; padding columns of the rows become zero.
+// The way back; padding columns of the rows become zero, so that padded weights stay what they are.
 template <class T>
 INLINE void turn_back(const T* turned, long rows, long outputs, T* to, long stride) {
+  if (outputs <= FEW_OUTPUTS<T>) {
+    for (long r = 0; r < rows; ++r) {
+      store(to + r * stride, Vec<T>{});
+      for (long n = 0; n < outputs; ++n) to[r * stride + n] = turned[n * LANES<T> + r];
+    }
+    return;
+  }
   for (long n = 0; n < outputs; n += LANES<T>) {
     Vec<T> square[LANES<T>];
     for (long i = 0; i < LANES<T>; ++i)

@@ -9,13 +9,24 @@ namespace {
 // Accumulators of a tile must fit in the registers beside the weights and one input: 10 x 2 of 32, 6 x 2 of 16.
 constexpr long TILE_ROWS = REGISTERS == 32 ? 10 : 6;
 
-// Cuts `count` into the fewest parts of at most `most`, as even as possible, and calls each(start, size).
+struct Range {
+  long begin, end;
+};
+
+// Part `i` of `parts` nearly even ones. (A division takes as long as a whole small layer, so one part costs none.)
+INLINE Range part(Range all, long i, long parts) {
+  if (parts == 1) return all;
+  const long count = all.end - all.begin;
+  return {all.begin + count * i / parts, all.begin + count * (i + 1) / parts};
+}
+
+// Cuts a range into the fewest parts of at most `most` and calls each(begin, size).
 template <class Each>
-INLINE void cut_evenly(long begin, long end, long most, Each each) {
-  const long count = end - begin, parts = (count + most - 1) / most;
+INLINE void cut_evenly(Range all, long most, Each each) {
+  const long parts = (all.end - all.begin + most - 1) / most;
   for (long i = 0; i < parts; ++i) {
-    const long start = count * i / parts;
-    each(begin + start, count * (i + 1) / parts - start);
+    const Range one = part(all, i, parts);
+    each(one.begin, one.end - one.begin);
   }
 }
 
@@ -53,7 +64,7 @@ template <class T>
 INLINE void product_panel(const T* const* a, const T* w, long registers, long depth, const T* bias, T* out, long stride,
                           long begin, long end) {
   using Sizes = Indices<__integer_pack(TILE_ROWS)...>;
-  cut_evenly(begin, end, TILE_ROWS, [=](long start, long rows) __attribute__((always_inline)) {
+  cut_evenly({begin, end}, TILE_ROWS, [=](long start, long rows) __attribute__((always_inline)) {
     const auto tile = registers == 2 ? product_tile_of<T, 2>(rows, Sizes{}) : product_tile_of<T, 1>(rows, Sizes{});
     tile(a + start, w, depth, bias, out + start * stride, stride);
   });
@@ -74,11 +85,14 @@ void strip_columns(const T* const* a, const T* w, long w_stride, long depth, con
       const Vec<T> x = load_first(a[r] + whole, depth - whole);
       UNROLL for (int c = 0; c < COLUMNS; ++c) sum[c] += x * load_first(w + c * w_stride + whole, depth - whole);
     }
-    Vec<T> z = {};  // the rest of this register of outputs is padding, and stays zero
+    Vec<T> z = {};
     UNROLL for (int c = 0; c < COLUMNS; ++c) z[c] = sum_lanes<T>(sum[c]) + bias[c];
     store(out + r * stride, z);
   }
 }
+
+template <class T>
+constexpr long STRIP_SIZES = most_strips(LANES<T>) > 1 ? most_strips(LANES<T>) : 1;
 
 template <class T>
 using StripColumns = void (*)(const T* const*, const T*, long, long, const T*, T*, long, long, long);
@@ -92,7 +106,7 @@ constexpr StripColumns<T> strip_columns_of(long columns, Indices<C...>) {
 template <class T>
 INLINE void strip_product(const T* const* a, const Layer<T>& layer, const T* parameters, long begin, long end) {
   const long first = layer.fan_out - layer.strips;
-  using Sizes = Indices<__integer_pack(most_strips(LANES<T>) > 0 ? most_strips(LANES<T>) : 1)...>;
+  using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
   strip_columns_of<T>(layer.strips, Sizes{})(a, parameters + layer.strip_start, layer.strip_stride, layer.fan_in,
                                             parameters + layer.biases + first, layer.outputs + first, layer.stride,
                                             begin, end);

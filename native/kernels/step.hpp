@@ -34,9 +34,10 @@ void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
   const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
   const auto activate = activation<T>(layer.activation).activate;
   const long panels = panel_count(layer), cuts = panels < 2 * threads ? threads : 1, items = panels * cuts;
-  for (long item = items * thread / threads; item < items * (thread + 1) / threads; ++item) {
-    const long panel = item / cuts, cut = item % cuts;
-    const long first = plan.batch * cut / cuts, last = plan.batch * (cut + 1) / cuts;
+  const Range mine = part({0, items}, thread, threads);
+  for (long item = mine.begin; item < mine.end; ++item) {
+    const long panel = cuts == 1 ? item : item / cuts;
+    const auto [first, last] = part({0, plan.batch}, item - panel * cuts, cuts);
     const long begin = panel < layer.doubles + layer.singles ? panel * 2 * LANES<T> : layer.fan_out - layer.strips;
     const long end = panel < layer.doubles ? begin + 2 * LANES<T> : begin + LANES<T>;
     panel_outputs(plan, layer, a, panel, first, last);
@@ -44,32 +45,42 @@ void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
   }
 }
 
-// Calls each(first, rows) for this thread's blocks of rows, at most LANES rows each.
+// This thread's rows, in whole registers of rows.
+template <class T>
+INLINE Range my_rows(long batch, long thread, long threads) {
+  const Range blocks = part({0, (batch + LANES<T> - 1) / LANES<T>}, thread, threads);
+  const long end = blocks.end * LANES<T>;
+  return {blocks.begin * LANES<T>, end < batch ? end : batch};
+}
+
+// Calls each(first, rows) for a range of rows, at most LANES rows at a time.
 template <class T, class Each>
-INLINE void my_row_blocks(long batch, long thread, long threads, Each each) {
-  const long blocks = (batch + LANES<T> - 1) / LANES<T>;
-  const long end = blocks * (thread + 1) / threads;
-  for (long block = blocks * thread / threads; block < end; ++block) {
-    const long first = block * LANES<T>, left = batch - first;
+INLINE void each_block(Range rows, Each each) {
+  for (long first = rows.begin; first < rows.end; first += LANES<T>) {
+    const long left = rows.end - first;
     each(first, left < LANES<T> ? left : LANES<T>);
   }
 }
 
-// z of the output layer for this thread's rows.
+// z of the output layer for a range of rows.
 template <class T>
-INLINE void output_sums(const Plan<T>& plan, long thread, long threads) {
+INLINE void output_sums(const Plan<T>& plan, Range rows) {
   const long l = plan.layer_count - 1;
   const Layer<T>& layer = plan.layers[l];
   const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
-  const long blocks = (plan.batch + LANES<T> - 1) / LANES<T>;
-  const long first = blocks * thread / threads * LANES<T>, last = blocks * (thread + 1) / threads * LANES<T>;
   for (long panel = 0; panel < panel_count(layer); ++panel)
-    panel_outputs(plan, layer, a, panel, first, last < plan.batch ? last : plan.batch);
+    panel_outputs(plan, layer, a, panel, rows.begin, rows.end);
 }
 
 // wide[n][0..width) <- column n of W for the inputs [first, first + width): one panel of Wᵀ. Inputs from fan_in on: zero.
 template <class T>
 void transposed_panel(const Plan<T>& plan, const Layer<T>& layer, long first, long width, T* wide) {
+  if (layer.fan_out <= FEW_OUTPUTS<T> && layer.singles && layer.fan_in <= width) {  // the same, number by number
+    const T* w = plan.parameters + layer.weights;
+    for (long n = 0; n < layer.fan_out; ++n)
+      for (long k = 0; k < width; ++k) wide[n * width + k] = k < layer.fan_in ? w[k * LANES<T> + n] : T(0);
+    return;
+  }
   for (long n = 0; n < layer.fan_out - layer.strips; n += LANES<T>) {
     const long panel = n / (2 * LANES<T>), registers = panel < layer.doubles ? 2 : 1;
     const T* w = plan.parameters + layer.weights + panel * 2 * LANES<T> * layer.fan_in + n % (2 * LANES<T>);
@@ -97,7 +108,8 @@ void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
   const auto multiply_slopes = activation<T>(below.activation).multiply_slopes;
   T* wide = plan.scratch[thread];
   const long panels = (below.fan_out + 2 * LANES<T> - 1) / (2 * LANES<T>);
-  for (long panel = panels * thread / threads; panel < panels * (thread + 1) / threads; ++panel) {
+  const Range mine = part({0, panels}, thread, threads);
+  for (long panel = mine.begin; panel < mine.end; ++panel) {
     const long begin = panel * 2 * LANES<T>;
     const long registers = below.fan_out - begin > LANES<T> ? 2 : 1, width = registers * LANES<T>;
     transposed_panel(plan, layer, begin, width, wide);
@@ -115,8 +127,9 @@ void step(const Plan<T>& plan, long thread, long threads) {
     hidden_forward(plan, l, thread, threads);
     meet(plan, threads);
   }
-  output_sums(plan, thread, threads);
-  my_row_blocks<T>(plan.batch, thread, threads, [&](long first, long rows) {
+  const Range rows = my_rows<T>(plan.batch, thread, threads);
+  output_sums(plan, rows);
+  each_block<T>(rows, [&](long first, long rows) {
     output_block(plan, plan.layers[last], plan.scratch[thread], first, rows);
   });
   meet(plan, threads);
@@ -134,8 +147,8 @@ template <class T>
 void forward(const Plan<T>& plan, T* out) {
   const Layer<T>& layer = plan.layers[plan.layer_count - 1];
   for (long l = 0; l + 1 < plan.layer_count; ++l) hidden_forward(plan, l, 0, 1);
-  output_sums(plan, 0, 1);
-  my_row_blocks<T>(plan.batch, 0, 1, [&](long first, long rows) {
+  output_sums(plan, {0, plan.batch});
+  each_block<T>({0, plan.batch}, [&](long first, long rows) {
     const Block<T> o = block_in(plan.scratch[0], layer.fan_out);
     turn(layer.output_rows + first, rows, o.outputs, o.z);
     output_activation(layer.activation, o);

@@ -30,7 +30,7 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T deca
     const Vec<T> second = rule.keep2 * load(at.slot2) + rule.take2 * (gradient * gradient);
     store(at.slot1, first);
     store(at.slot2, second);
-    w -= decay * w + rule.first_scale * first / (square_root(rule.second_scale * second) + rule.epsilon);
+    w -= decay * w + rule.scale * first / (square_root(second) + rule.epsilon);
   }
   store(at.value, w);
 }
@@ -87,38 +87,56 @@ constexpr UpdateTiles<T> update_tiles_of(long inputs, Indices<Q...>) {
 template <class T, Optimizer KIND, int NV>
 INLINE void update_panel(const PanelUpdate<T>& u, long begin, long end) {
   const long count = end - begin, tiles = (count + TILE_INPUTS - 1) / TILE_INPUTS;
-  if (!tiles) return;
-  const long size = count / tiles, larger = count % tiles;
+  const long size = tiles == 1 ? count : count / tiles, larger = count - size * tiles;
   using Sizes = Indices<__integer_pack(TILE_INPUTS)...>;
   if (larger) update_tiles_of<T, KIND, NV>(size + 1, Sizes{})(u, begin, larger);
   update_tiles_of<T, KIND, NV>(size, Sizes{})(u, begin + larger * (size + 1), tiles - larger);
 }
 
-// One strip column: its weights lie along the inputs. `a` is read to fan_in and not beyond.
-template <class T, Optimizer KIND>
-void update_strip(const T* const* a, const T* const* delta, long fan_in, long column, long batch, Parameters<T> at,
-                  const Rule<T>& rule) {
-  constexpr int WIDE = 8;
-  long k = 0;
-  for (; k + WIDE * LANES<T> <= fan_in; k += WIDE * LANES<T>) {
-    Vec<T> sum[WIDE] = {};
-    for (long b = 0; b < batch; ++b)
-      UNROLL for (int j = 0; j < WIDE; ++j) sum[j] += delta[b][column] * load(a[b] + k + j * LANES<T>);
-    apply_to_weights<T, KIND, WIDE>(sum, at + k, rule);
+// Strip columns, from `column` on: their weights lie along the inputs. `a` is read to fan_in and not beyond.
+template <class T, Optimizer KIND, int COLUMNS>
+void update_strips(const PanelUpdate<T>& u, long fan_in, long strip_stride) {
+  constexpr int WIDE = 4;
+  const Rule<T> rule = u.rule;
+  for (long k = 0; k < fan_in; k += WIDE * LANES<T>) {
+    const bool whole = k + WIDE * LANES<T> <= fan_in;
+    Vec<T> sum[COLUMNS][WIDE] = {};
+    for (long b = 0; b < u.batch; ++b) {
+      Vec<T> x[WIDE];
+      if (whole)
+        UNROLL for (int j = 0; j < WIDE; ++j) x[j] = load(u.a[b] + k + j * LANES<T>);
+      else
+        for (int j = 0; j < WIDE; ++j) x[j] = load_first(u.a[b] + k + j * LANES<T>, fan_in - k - j * LANES<T>);
+      UNROLL for (int c = 0; c < COLUMNS; ++c)
+        UNROLL for (int j = 0; j < WIDE; ++j) sum[c][j] += u.delta[b][u.column + c] * x[j];
+    }
+    UNROLL for (int c = 0; c < COLUMNS; ++c)
+      for (int j = 0; j < WIDE && k + j * LANES<T> < fan_in; ++j)
+        apply_to_weights<T, KIND, 1>(&sum[c][j], u.at + c * strip_stride + k + j * LANES<T>, rule);
   }
-  for (; k < fan_in; k += LANES<T>) {
-    Vec<T> sum = {};
-    for (long b = 0; b < batch; ++b) sum += delta[b][column] * load_first(a[b] + k, fan_in - k);
-    apply_to_weights<T, KIND, 1>(&sum, at + k, rule);
-  }
+}
+
+template <class T>
+using UpdateStrips = void (*)(const PanelUpdate<T>&, long, long);
+
+template <class T, Optimizer KIND, int... C>
+constexpr UpdateStrips<T> update_strips_of(long columns, Indices<C...>) {
+  constexpr UpdateStrips<T> sizes[] = {update_strips<T, KIND, C + 1>...};
+  return sizes[columns - 1];
 }
 
 template <class T, Optimizer KIND>
 void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T> at, const Rule<T>& rule) {
-  for (long n = 0; n < fan_out; n += LANES<T>) {
-    Vec<T> sum = {};
-    for (long b = 0; b < batch; ++b) sum += load(delta[b] + n);
-    apply<T, KIND>(sum, at + n, rule, T(0));
+  constexpr int WIDE = 4;  // sums side by side: one alone would wait for every addition
+  for (long n = 0; n < fan_out; n += WIDE * LANES<T>) {
+    const long left = (fan_out - n + LANES<T> - 1) / LANES<T>, registers = left < WIDE ? left : WIDE;
+    Vec<T> sum[WIDE] = {};
+    if (registers == WIDE)
+      for (long b = 0; b < batch; ++b) UNROLL for (int j = 0; j < WIDE; ++j) sum[j] += load(delta[b] + n + j * LANES<T>);
+    else
+      for (long j = 0; j < registers; ++j)
+        for (long b = 0; b < batch; ++b) sum[j] += load(delta[b] + n + j * LANES<T>);
+    for (long j = 0; j < registers; ++j) apply<T, KIND>(sum[j], at + n + j * LANES<T>, rule, T(0));
   }
 }
 
@@ -127,10 +145,11 @@ template <class T, Optimizer KIND>
 void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, long thread, long threads) {
   const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
   const long panels = layer.doubles + layer.singles, width = 2 * LANES<T>, rows = layer.fan_in;
-  const long first_row = panels * rows * thread / threads, last_row = panels * rows * (thread + 1) / threads;
-  for (long panel = first_row / (rows ? rows : 1); panel < panels && panel * rows < last_row; ++panel) {
-    const long begin = first_row > panel * rows ? first_row - panel * rows : 0;
-    const long end = last_row < (panel + 1) * rows ? last_row - panel * rows : rows;
+  const Range mine = part({0, panels * rows}, thread, threads);
+  for (long panel = 0; panel < panels; ++panel) {
+    const long begin = mine.begin > panel * rows ? mine.begin - panel * rows : 0;
+    const long end = mine.end < (panel + 1) * rows ? mine.end - panel * rows : rows;
+    if (begin >= end) continue;
     const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
                               all + (layer.weights + panel * rows * width), plan.rule};
     if (panel < layer.doubles)
@@ -138,9 +157,12 @@ void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a,
     else
       update_panel<T, KIND, 1>(u, begin, end);
   }
-  for (long c = thread; c < layer.strips; c += threads)
-    update_strip<T, KIND>(a, layer.delta_rows, rows, layer.fan_out - layer.strips + c, plan.batch,
-                          all + (layer.strip_start + c * layer.strip_stride), plan.rule);
+  if (layer.strips && thread == 0) {
+    using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
+    const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
+                              all + layer.strip_start, plan.rule};
+    update_strips_of<T, KIND>(layer.strips, Sizes{})(u, rows, layer.strip_stride);
+  }
   if (thread == threads - 1)
     update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
 }

@@ -69,19 +69,6 @@ INLINE Vec<T> splat(T x) {
   return x - Vec<T>{};
 }
 
-template <class T>
-INLINE Vec<T> lane_numbers() {
-  Vec<T> v;
-  for (int i = 0; i < LANES<T>; ++i) v[i] = T(i);
-  return v;
-}
-
-// The first `count` lanes of v, zero in the others.
-template <class T>
-INLINE Vec<T> keep_first(Vec<T> v, long count) {
-  return lane_numbers<T>() < splat(T(count)) ? v : Vec<T>{};
-}
-
 // The `count` numbers at `from`, zero in the other lanes; touches nothing behind them.
 template <class T>
 INLINE Vec<T> load_first(const T* from, long count) {

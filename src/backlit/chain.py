@@ -32,11 +32,6 @@ from .state import Floats, Layers, State, check_batch, check_state
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
 
 
-class Activation(NamedTuple):
-    f: Callable[[Floats], Floats]
-    slope: Callable[[Floats, Floats], Floats]
-
-
 def sigmoid(z: Floats) -> Floats:
     small = np.exp(-np.abs(z))  # at most 1: never overflows
     return np.where(z >= 0, 1, small).astype(z.dtype) / (1 + small)
@@ -49,6 +44,11 @@ def softmax(z: Floats) -> Floats:
 
 def normal_cdf(z: Floats) -> Floats:
     return np.vectorize(lambda v: 0.5 * (1 + math.erf(v / math.sqrt(2))), otypes=[z.dtype])(z)
+
+
+class Activation(NamedTuple):
+    f: Callable[[Floats], Floats]
+    slope: Callable[[Floats, Floats], Floats]
 
 
 ACTIVATIONS = {  # softmax has no row: each of its outputs depends on every z of its layer, see output_delta
@@ -76,18 +76,18 @@ def huber(d: Floats) -> Floats:
 
 
 def binary_cross_entropy(z: Floats, y: Floats) -> Floats:
-    """Σ −y·log σ(z) − (1−y)·log(1−σ(z)), rewritten so that nothing overflows and no digits are lost."""
+    # Σ −y·log σ(z) − (1−y)·log(1−σ(z)), rewritten so that nothing overflows and no digits are lost
     return (np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))).sum(1)
 
 
 def cross_entropy(z: Floats, y: Floats) -> Floats:
-    """−Σ y·log softmax(z), with log softmax = z − max − log Σ exp(z − max)."""
+    # −Σ y·log softmax(z), with log softmax = z − max − log Σ exp(z − max)
     shifted = z - z.max(1, keepdims=True)
     return -(y * (shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))).sum(1)
 
 
 def poisson(z: Floats, a: Floats, y: Floats) -> Floats:
-    """Σ a − y + y·log(y/a), half the Poisson deviance; log a = z, and 0·log 0 = 0."""
+    # Σ a − y + y·log(y/a), half the Poisson deviance; log a = z, and 0·log 0 = 0
     return (a - y + y * (np.log(np.where(y > 0, y, 1)) - np.where(y > 0, z, 0))).sum(1)
 
 

@@ -26,8 +26,8 @@ ASIDE = ".part"  # how a file ends while it is being written
 
 def save(
     path: str | os.PathLike[str],
-    network: Network,
-    optimizer: Optimizer,
+    net: Network,
+    opt: Optimizer,
     state: State,
     *,
     preparation: Mapping[str, Any] | None = None,
@@ -40,11 +40,11 @@ def save(
     """
     from safetensors.numpy import save as to_bytes
 
-    check_state("save", network, state)
+    check_state("save", net, state)
     header = {
         "format": FORMAT,
-        "network": {name: getattr(network, name) for name in Network.__dataclass_fields__},
-        "optimizer": to_record(optimizer),
+        "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
+        "optimizer": to_record(opt),
         "step": state.step,
         "started": state.started,
         "epoch_losses": state.epoch_losses,
@@ -56,7 +56,7 @@ def save(
     tensors = {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
     try:
         content = to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)})
-        write_whole(Path(path), content, lambda aside: _verify(aside, network, optimizer, state))
+        write_whole(Path(path), content, lambda aside: _verify(aside, net, opt, state))
     except OSError as error:
         raise BadInput(f"save: {path} can't be written: {error.strerror or error}. Nothing was changed.") from None
     except (TypeError, ValueError) as error:

@@ -35,7 +35,7 @@ class Network:
     """A dense feed-forward network with its loss: frozen, hashable, checked when made.
 
     sizes:      units of every layer, inputs first, outputs last: ``[784, 30, 10]``.
-    hidden:     activation of the hidden layers: one name for all, or one name per hidden layer.
+    hidden:     activation of the hidden layers: one name for all, or one for each; ignored where there are none.
     output:     activation of the last layer.
     loss:       loss of one example; the formulas stand in chain.py.
     reduction:  over the batch, with sample weights s: "mean" is Σ sᵢLᵢ / Σ sᵢ, "sum" is Σ sᵢLᵢ.
@@ -112,12 +112,12 @@ def _hidden(hidden: str | Sequence[str], layers: int) -> tuple[str, ...]:
     names = (hidden,) * layers if isinstance(hidden, str) else tuple(hidden)
     for name in (hidden,) if isinstance(hidden, str) else names:
         _known("hidden", name, HIDDEN)
-    if len(names) != layers:
+    if layers and len(names) != layers:
         raise BadInput(
             f"Network: hidden must be one name, or one per hidden layer; there are {layers} hidden layers, "
             f"got {len(names)} names: {list(names)}."
         )
-    return names
+    return names[:layers]
 
 
 def _known(argument: str, value: object, names: tuple[str, ...]) -> None:

@@ -136,11 +136,9 @@ def check_batch(
 ) -> tuple[Floats, Floats, Floats]:
     """x (B, n_in), y (B, n_out) and sample weights (B,) in the State's dtype; BadInput for every other shape."""
     n_in, n_out = network.sizes[0], network.sizes[-1]
-    try:
-        x, y = np.asarray(x, dtype=state.dtype), np.asarray(y, dtype=state.dtype)
-        s = np.ones(x.shape[:1], state.dtype) if sample_weight is None else np.asarray(sample_weight, dtype=state.dtype)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{where}: x, y and sample_weight must be arrays of numbers: {error}.") from None
+    x, y = _numbers(where, "x", x, state.dtype), _numbers(where, "y", y, state.dtype)
+    weights = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
+    s = _numbers(where, "sample_weight", weights, state.dtype)
     if x.ndim != 2 or x.shape[1] != n_in or not len(x):
         raise BadInput(f"{where}: x must have shape (B, {n_in}), one example per row; got {x.shape}.")
     if y.shape != (len(x), n_out):
@@ -149,9 +147,19 @@ def check_batch(
         )
     if s.shape != (len(x),):
         raise BadInput(f"{where}: sample_weight must have shape ({len(x)},), one per row of x; got {s.shape}.")
-    if not (s >= 0).all() or not s.any():
-        raise BadInput(f"{where}: sample_weight must be numbers of at least 0, not all 0; got {s!r:.80}.")
+    if not ((s >= 0) & (s < np.inf)).all() or not s.any():
+        raise BadInput(f"{where}: sample_weight must be finite numbers of at least 0, not all 0; got {s!s:.80}.")
     return x, y, s
+
+
+def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Floats:
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise BadInput(f"{where}: {name} must be an array of numbers: {error}.") from None
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.80}.")
+    return array.astype(dtype, copy=False)
 
 
 # --- the beginning ------------------------------------------------------------------------------------------
@@ -161,8 +169,8 @@ RELU_LIKE = ("relu", "leaky_relu", "gelu", "softplus")
 
 
 def initial_state(
-    network: Network,
-    optimizer: Optimizer | None = None,
+    net: Network,
+    opt: Optimizer | None = None,
     seed: int = 0,
     dtype: DTypeLike = "float32",
     init: str = "auto",
@@ -173,8 +181,8 @@ def initial_state(
     (Glorot and Bengio, 2010). "auto": he before relu-like activations, glorot before the others. In these the
     biases are 0. "nielsen": standard normal / √fan_in, biases standard normal. "normal": all standard normal.
     """
-    if not isinstance(network, Network):
-        raise BadInput(f"initial_state: the first argument must be a bl.Network, got {type(network).__name__}.")
+    if not isinstance(net, Network):
+        raise BadInput(f"initial_state: the first argument must be a bl.Network, got {type(net).__name__}.")
     if init not in INITS:
         raise BadInput(f"initial_state: init must be one of {', '.join(INITS)}; got {init!r}.")
     kind = _float_dtype("initial_state", dtype)
@@ -182,11 +190,11 @@ def initial_state(
         random = np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise BadInput(f"initial_state: seed must be a whole number of at least 0; got {seed!r}.") from None
-    parameters = np.zeros(network.n_parameters, kind)
-    for layer, activation in zip(Layers(network.sizes, parameters), network.activations, strict=True):
+    parameters = np.zeros(net.n_parameters, kind)
+    for layer, activation in zip(Layers(net.sizes, parameters), net.activations, strict=True):
         _draw(layer, activation, init, random)
-    state = State(network.sizes, parameters)
-    return state if optimizer is None else state.for_optimizer(optimizer)
+    state = State(net.sizes, parameters)
+    return state if opt is None else state.for_optimizer(opt)
 
 
 def _draw(layer: Layer, activation: str, init: str, random: np.random.Generator) -> None:
@@ -203,7 +211,7 @@ def _draw(layer: Layer, activation: str, init: str, random: np.random.Generator)
 
 
 def state_from(
-    network: Network,
+    net: Network,
     weights: Sequence[ArrayLike],
     biases: Sequence[ArrayLike] | None = None,
     optimizer: Optimizer | None = None,
@@ -213,17 +221,17 @@ def state_from(
     float32 and float64 are kept, everything else becomes float64. Without biases they are 0. Raises BadInput
     for every shape that doesn't fit, and for numbers that are not finite.
     """
-    pairs = list(pairwise(network.sizes))
+    pairs = list(pairwise(net.sizes))
     Ws = _arrays("weights", weights, pairs)
     bs = _arrays("biases", biases, [(o,) for _, o in pairs]) if biases is not None else None
     given = Ws + (bs or [])
     kind = np.float32 if all(array.dtype == np.float32 for array in given) else np.float64
-    parameters: Floats = np.zeros(network.n_parameters, kind)
-    for index, layer in enumerate(Layers(network.sizes, parameters)):
+    parameters: Floats = np.zeros(net.n_parameters, kind)
+    for index, layer in enumerate(Layers(net.sizes, parameters)):
         layer.W[...] = Ws[index]
         if bs is not None:
             layer.b[...] = bs[index]
-    state = State(network.sizes, parameters)
+    state = State(net.sizes, parameters)
     return state if optimizer is None else state.for_optimizer(optimizer)
 
 

@@ -11,7 +11,9 @@ import click
 
 from ..data import Dataset, Preparation
 from ..errors import BadInput
+from ..evaluation import is_classification
 from ..model_file import load_preparation
+from ..network import Network
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -50,9 +52,9 @@ def print_facts(facts: Mapping[str, object]) -> None:
         click.echo(f"{name:<{width}}  {value}")
 
 
-def score_name(data: Dataset) -> str:
-    """What ``evaluate`` calls the score of such data: accuracy for classes, R² for numbers."""
-    return "R²" if data.classes is None else "accuracy"
+def score_name(net: Network, data: Dataset) -> str:
+    """What the score of ``evaluate`` is: accuracy for classes, R² for numbers."""
+    return "accuracy" if is_classification(net, data) else "R²"
 
 
 def score_text(name: str, score: float) -> str:

@@ -33,7 +33,7 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     raw = load_dataset(data, target or preparation.target if Path(data).is_file() else target)
     dataset = preparation.apply_to(raw.test or raw)
     loss, score = evaluate(net, state, dataset)
-    name = score_name(dataset)
+    name = score_name(net, dataset)
     if as_json:
         print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score})
     else:

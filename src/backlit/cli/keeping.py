@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..engines.native import say_on_bus_error
 from ..observers import Checkpoints
 EVERY = "30s"
 
@@ -34,3 +35,12 @@ def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bo
             raise click.UsageError(f"{'--resume' if resume else '--every'} needs --checkpoint DIR.")
         return None
     return Checkpoints(folder, every or EVERY, keep, resume)
+
+
+def explain_shrinking_files(data: str) -> None:
+    """If a data file is cut short while it is read, the process ends; this sees to it that it says why."""
+    name = data if data.isprintable() else repr(data)
+    say_on_bus_error(
+        f"backlit: {name:.200}: a file of it became shorter while it was read. Restore it; a run with --checkpoint DIR "
+        "goes on with --resume."
+    )

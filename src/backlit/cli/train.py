@@ -19,7 +19,7 @@ from ..observers import EarlyStopping, fit
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
-from .keeping import checkpoint_options, checkpoints_of
+from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -60,7 +60,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
 @click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
 @click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
@@ -105,6 +105,7 @@ def command(
     if save_to is not None:
         check_writable(save_to)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
+    explain_shrinking_files(data)
     raw = load_dataset(data, target)
     if raw.note:
         click.echo(raw.note, err=True)
@@ -137,7 +138,7 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    name, test = score_name(parts.train), parts.test
+    name, test = score_name(net, parts.train), parts.test
     del parts  # a large training part isn't kept beside the test part
     loss, score = evaluate(net, state, test())
     if as_json:

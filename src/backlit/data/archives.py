@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
-
 from .arrays import Array
 from .dataset import Dataset
 from .idx import MOST_INFLATION

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
-
 from .wording import shown
 
 Array = NDArray[Any]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..errors import BadInput
-
 from . import arrays
 from .arrays import Array
 from .targets import Label, Net, codes, labels_in, targets_of

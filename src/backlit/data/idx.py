@@ -12,7 +12,6 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from ..errors import BadInput
-
 from .arrays import Array
 from .wording import listed, place, reading
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
-
 from .dataset import Dataset
 from .idx import read_idx
 from .targets import Label, classes_with, labels_in

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
-
 from .arrays import Array, blocks, inputs
 from .dataset import Dataset
 from .target_column import MOST_CLASSES

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from ..errors import BadInput
-
 from .archives import npz_inputs, read_npy, read_npy_folder, read_npy_pair, read_npz
 from .arrays import Array, inputs
 from .dataset import Dataset

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from ..errors import BadInput
-
 from .arrays import Array
 from .dataset import Dataset
 from .target_column import TargetColumn, as_number

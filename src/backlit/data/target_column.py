@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
-
 from .arrays import Array
 from .wording import place, shown
 

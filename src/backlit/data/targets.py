@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import BadInput
-
 from .arrays import Array, blocks
 from .wording import listed
 

@@ -1,0 +1,104 @@
+// Drives the engine without Python, for the sanitizers: every activation, loss and optimizer, odd widths, short batches,
+// data in arrays of exactly their size, several threads, several engines at once. Checks only that the numbers are
+// finite and that threads change no bit; what they should be is the ladder's business.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "../dispatch.hpp"
+#include "../engine.hpp"
+
+using namespace backlit;
+
+namespace {
+
+struct Case {
+  std::vector<long> sizes;
+  std::vector<Activation> activations;
+  Loss loss;
+  OptimizerSettings optimizer;
+  long batch;
+};
+
+template <class T>
+std::vector<T> uniform(std::mt19937& random, long count, double low, double high) {
+  std::uniform_real_distribution<double> number(low, high);
+  std::vector<T> values(count);
+  for (T& value : values) value = T(number(random));
+  return values;
+}
+
+void demand(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "exercise: %s\n", what);
+  std::exit(1);
+}
+
+// The parameters after a few steps.
+template <class T>
+std::vector<T> trained(const Case& c, long threads) {
+  std::mt19937 random(1);
+  const long rows = 37, inputs = c.sizes.front(), outputs = c.sizes.back(), steps = 3;
+  long count = 0;
+  for (std::size_t l = 0; l + 1 < c.sizes.size(); ++l) count += (c.sizes[l] + 1) * c.sizes[l + 1];
+  const auto parameters = uniform<T>(random, count, -0.3, 0.3), zeros = std::vector<T>(count);
+  const auto x = uniform<T>(random, rows * inputs, -1, 1), y = uniform<T>(random, rows * outputs, 0, 1);
+  const auto weights = uniform<T>(random, rows, 0.5, 2);
+  const T* slots[] = {zeros.data(), zeros.data()};
+  const Specification network = {c.sizes, c.activations, c.loss, true};
+  Engine<T> engine(network, c.optimizer, parameters.data(), slots, 0, y.data(), weights.data(), rows, threads);
+  const std::vector<double> rates(steps, 0.01);
+  std::vector<double> losses(steps);
+  for (const long batch : {c.batch, 1L, c.batch + 5}) {
+    std::vector<long> numbers(steps * batch);
+    for (long& number : numbers) number = std::uniform_int_distribution<long>(0, rows - 1)(random);
+    numbers.back() = rows - 1;
+    const Batches<T> batches = {x.data(), numbers.data(), numbers.data(), rates.data(), steps, batch};
+    for (long done = 0; done < steps;) done += engine.advance(batches, done, losses.data(), 0.001);
+    for (const double loss : losses) demand(std::isfinite(loss), "a loss is not finite");
+  }
+  std::vector<T> after(count), out(rows * outputs);
+  engine.parameters(after.data());
+  for (long i = 0; i < engine.slot_count(); ++i) engine.slot(i, std::vector<T>(count).data());
+  Predictor<T>(network, after.data()).run(x.data(), rows, out.data());
+  for (const T value : out) demand(std::isfinite(value), "an output is not finite");
+  return after;
+}
+
+template <class T>
+void exercise(const Case& c) {
+  const auto alone = trained<T>(c, 1);
+  std::vector<std::vector<T>> results(3);
+  std::vector<std::thread> callers;
+  for (std::size_t i = 0; i < results.size(); ++i)
+    callers.emplace_back([&, i] { results[i] = trained<T>(c, long(i) + 1); });
+  for (auto& caller : callers) caller.join();
+  for (const auto& result : results) demand(result == alone, "threads have changed the bits");
+}
+
+}  // namespace
+
+int main() {
+  const Activation hidden[] = {Activation::sigmoid, Activation::tanh,     Activation::relu,  Activation::leaky_relu,
+                               Activation::gelu,    Activation::softplus, Activation::linear};
+  const std::pair<Activation, Loss> heads[] = {
+      {Activation::linear, Loss::quadratic},       {Activation::tanh, Loss::mean_squared_error},
+      {Activation::softmax, Loss::squared_error},  {Activation::exp, Loss::absolute_error},
+      {Activation::sigmoid, Loss::huber},          {Activation::sigmoid, Loss::binary_cross_entropy},
+      {Activation::softmax, Loss::cross_entropy},  {Activation::exp, Loss::poisson}};
+  const OptimizerSettings optimizers[] = {{Optimizer::sgd, 0, 0, 0, 0, 0.1, 0, false, true},
+                                          {Optimizer::momentum, 0.9, 0, 0, 0, 0, 0, true, false},
+                                          {Optimizer::adam, 0, 0.9, 0.999, 1e-8, 0, 0.01, false, false}};
+  long number = 0;
+  for (const long width : {1L, 2L, 3L, 5L, 8L, 15L, 18L, 31L, 33L, 36L, 67L})
+    for (const auto& [output, loss] : heads) {
+      Case c = {{width, 35, width, 3}, {hidden[number % 7], hidden[(number / 7) % 7], output}, loss,
+                optimizers[number % 3], 1 + number % 21};
+      if (number % 5 == 0) c.sizes = {width + 32, 2}, c.activations = {output};
+      exercise<float>(c);
+      exercise<double>(c);
+      ++number;
+    }
+  std::printf("%ld networks, instruction set %s\n", number, kernels().name);
+}
