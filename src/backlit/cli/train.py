@@ -19,6 +19,7 @@ from ..observers import EarlyStopping, fit
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
@@ -74,6 +75,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @checkpoint_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
+@host_options
 def command(
     data: str,
     target: str | None,

@@ -18,8 +18,8 @@ from ..network import Network
 from ..optimizers import Optimizer
 from ..state import Floats, State, check_state
 
-# In the order in which "auto" prefers them; finite_differences is for looking at, and never chosen.
-ENGINES = ("native", "reference", "finite_differences")
+# "auto" takes the first of AUTO that is ready; finite_differences is for looking at, and jax has to be asked for.
+ENGINES = ("native", "reference", "finite_differences", "jax")
 AUTO = ("native", "reference")
 
 

@@ -44,7 +44,7 @@ class Checkpoints:
 
     every:   a number of updates, or a time such as "30s", "500ms" or "5min". A checkpoint is written at the first
              report of progress (20 a second, and after each epoch) when so much has gone by, and at the end.
-    keep:    so many newest ones stay.
+    keep:    so many newest ones stay. 0 writes none and only goes on from what is there.
     resume:  go on from the newest whole one; with none in the folder the run starts anew.
     """
 
@@ -55,8 +55,8 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         self.interval  # noqa: B018 (checks it)
-        if isinstance(self.keep, bool) or not isinstance(self.keep, int) or self.keep < 1:
-            raise BadInput(f"Checkpoints: keep must be a whole number of at least 1; got {self.keep!r}.")
+        if isinstance(self.keep, bool) or not isinstance(self.keep, int) or self.keep < 0:
+            raise BadInput(f"Checkpoints: keep must be a whole number of at least 0; got {self.keep!r}.")
 
     @property
     def interval(self) -> tuple[int | None, float | None]:
@@ -107,7 +107,7 @@ class Keeper:
         self.written_step, self.written_at, self.warned_at = -1, monotonic(), -WARN_EVERY
         self.seen = -1  # the step that every observer has seen; before that their records are of different steps
         self.newest: Progress | None = None
-        self.lock = _opened(self.folder)
+        self.lock = _opened(self.folder) if wanted.keep else None
 
     def resume(self, state: State) -> State:
         """The State of the newest whole checkpoint, with every observer's record restored; ``state`` if there is none.
@@ -134,7 +134,7 @@ class Keeper:
                 continue
             self._check_plan(file, plan)
             self._restore(file, records, others)
-            for other in damaged:  # so that it counts no longer as one of the newest
+            for other in damaged if self.wanted.keep else ():  # so that it counts no longer as one of the newest
                 with suppress(OSError):
                     other.replace(other.with_suffix(".damaged"))
             self.written_step = state.step
@@ -168,12 +168,13 @@ class Keeper:
                 if state.step != self.written_step and (state.step == self.seen or inside):
                     self._write(state)
         finally:
-            os.close(self.lock)
+            if self.lock is not None:
+                os.close(self.lock)
 
     def _write(self, state: State) -> None:
         """One more file, and the oldest away. A disk that doesn't take it is complained about; the run goes on."""
-        if not np.isfinite(state.parameters).all():
-            return  # the loop is about to find out
+        if not self.wanted.keep or not np.isfinite(state.parameters).all():
+            return  # numbers that have run away: the loop is about to find out
         others: list[State] = []
         records = [_plain(observer.record(), others) if _keeps(observer) else None for observer in self.observers]
         path = self.folder / f"step-{state.step:012d}.checkpoint"
@@ -249,6 +250,8 @@ def _with_states(record: Mapping[str, Any], others: Sequence[State]) -> dict[str
 
 def _checkpoints(folder: Path) -> list[Path]:
     """The newest first."""
+    if not folder.is_dir():
+        return []
     return sorted((file for file in folder.iterdir() if NAME.fullmatch(file.name)), reverse=True)
 
 
