@@ -55,7 +55,7 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) const {
   rule.optimizer = o.kind;
   rule.nesterov = o.nesterov;
   rule.rate = T(rate);
-  rule.l2 = T(o.l2_over_batch ? o.l2 / weight_sum : o.l2);
+  rule.l2 = T(!o.l2_over_batch ? o.l2 : weight_sum > 0 ? o.l2 / weight_sum : 0);
   rule.momentum = T(o.momentum);
   if (o.kind != Optimizer::adam) return;
   const double t = static_cast<double>(update_ + 1);
@@ -78,11 +78,9 @@ void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, long step) {
   if (weights_) {
     weight_sum = 0;
     for (long b = 0; b < batch; ++b) weight_sum += (*weights_)[data_rows[b]];
-    if (!(weight_sum > 0))
-      throw BadInput("advance: the sample weights of a batch must not all be 0; got such a batch " +
-                     std::to_string(step) + " steps into the call. Leave rows of weight 0 out, or take larger batches.");
   }
-  loss_factor_ = mean_ ? 1 / weight_sum : 1;
+  // A batch in which nothing weighs has no loss and no gradient.
+  loss_factor_ = !mean_ ? 1 : weight_sum > 0 ? 1 / weight_sum : 0;
   for (long b = 0; b < batch; ++b) {
     plan.input_rows[b] = batches.x + x_rows[b] * inputs_;
     plan.target_rows[b] = targets_.get() + data_rows[b] * stride;
@@ -144,8 +142,7 @@ template <class T>
 long Engine<T>::threads_for(long batch) const {
   if (threads_ > 0) return threads_;
   const double work = double(network_.parameter_count()) * batch;
-  const long cores = std::max(1u, std::thread::hardware_concurrency());
-  return std::clamp(long(work / WORTH_A_THREAD), 1L, cores);
+  return std::clamp(long(work / WORTH_A_THREAD), 1L, usable_cores());
 }
 
 template <class T>

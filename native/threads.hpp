@@ -2,16 +2,29 @@
 // Threads are made anew for each call, which costs some 20 µs against calls of up to 0.1 s: nothing is left running
 // between calls that a fork, an exit or another Python thread could trip over. No numbers are computed here.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 namespace backlit {
+
+// The cores that this process may use, which the C++ library's count does not respect everywhere.
+inline long usable_cores() {
+#if defined(__linux__)
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
 
 inline void pause_processor() {
 #if defined(__SSE2__)
@@ -32,10 +45,11 @@ class FlushTinyToZero {
 #endif
 };
 
-// A barrier that spins for the length of a usual phase and then sleeps, so that a busy machine gets its cores back.
+// A barrier that spins for the length of a usual phase and then sleeps, so that a busy machine gets its cores back. With
+// more members than cores it sleeps at once: whoever spins keeps the one it waits for from running.
 class MeetingPlace {
  public:
-  explicit MeetingPlace(long members) : members_(members) {}
+  explicit MeetingPlace(long members) : members_(members), spins_(members > 1 && members <= usable_cores() ? 4000 : 0) {}
 
   void wait() {
     const unsigned round = round_.load(std::memory_order_relaxed);
@@ -45,7 +59,7 @@ class MeetingPlace {
       round_.notify_all();
       return;
     }
-    for (int spin = 0; spin < 4000; ++spin) {
+    for (long spin = 0; spin < spins_; ++spin) {
       if (round_.load(std::memory_order_acquire) != round) return;
       pause_processor();
     }
@@ -55,7 +69,7 @@ class MeetingPlace {
   static void wait_at(void* place) { static_cast<MeetingPlace*>(place)->wait(); }
 
  private:
-  const long members_;
+  const long members_, spins_;
   alignas(64) std::atomic<long> arrived_{0};
   alignas(64) std::atomic<unsigned> round_{0};
 };

@@ -127,7 +127,7 @@ class TestSampleWeightsAndReduction:
         assert far(weighted.gradient.flat, repeated.gradient.flat) < 1e-14
         assert weighted.loss == pytest.approx(repeated.loss, rel=1e-14)
 
-    @pytest.mark.parametrize("weights", [[1, 1], [1, 1, -1], [0, 0, 0], [1, 1, np.nan], [[1, 1, 1]], "abc"])
+    @pytest.mark.parametrize("weights", [[1, 1], [1, 1, -1], [1, 1, np.inf], [1, 1, np.nan], [[1, 1, 1]], "abc"])
     def test_odd_weights_are_refused(self, weights):
         net = bl.Network([5, 4, 3])
         x, y, _ = batch(net, 3)

@@ -133,6 +133,27 @@ class TestTheMainJob:
             found = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
             assert found.stdout == f"backlit {bl.__version__}\n"
 
+    @pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-"])
+    def test_closed_streams(self, redirect):
+        command = f"{sys.executable} -m backlit train iris --epochs 2 {redirect}"
+        found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        assert "Traceback" not in found.stderr and "backlit:" not in found.stderr
+
+    @pytest.mark.parametrize("argv", [["data"], ["step", "iris"], ["train", "diabetes", "--epochs", "1"]])
+    def test_terminals_that_know_no_mathematics(self, argv):
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        command = [sys.executable, "-m", "backlit", *argv]
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "backlit:" not in found.stderr
+
+    def test_a_test_part_of_its_own_is_scaled_like_the_rest(self, run, tmp_path):
+        data = bl.load_dataset("breast_cancer")
+        train, test = data.split(0.8, 0)
+        parts = {"x_train": train.x, "y_train": train.y, "x_test": test.x, "y_test": test.y}
+        np.savez(tmp_path / "parts.npz", **parts)
+        code, out, _ = run("train", "parts.npz", "--json", "--quiet")
+        assert json.loads(out)["test_score"] > 0.95
+
     @pytest.mark.parametrize("command", ["", *COMMANDS])
     def test_help(self, run, command):
         code, out, _ = run(*command.split(), "--help")
@@ -149,6 +170,10 @@ class TestMistakes:
             (["train", "iris", "--engine", "warp"], "reference"),
             (["train", "iris", "--rate", "-1"], "--rate"),
             (["train", "iris", "--rate", "nan"], "--rate"),
+            (["train", "iris", "--validation", "0"], "--validation"),
+            (["train", "iris", "--weight-decay", "0.1", "--optimizer", "sgd"], "--weight-decay"),
+            (["train", "iris", "--save", "/proc/m"], "--save"),
+            (["train", "iris", "--hidden", "10000000000000000000"], "parameters"),
             (["train", "iris", "--validation", "1.5"], "--validation"),
             (["train", "iris", "--momentum", "0.5"], "--momentum"),
             (["train", "iris", "--save", "no/such/folder/m"], "--save"),
@@ -222,11 +247,12 @@ class TestMistakes:
         assert bl.load("m")[2].step > 0
 
     def test_a_reader_that_goes_away(self, tmp_path):
-        command = f"{sys.executable} -m backlit predict m iris | head -1"
+        command = f"set -o pipefail; {sys.executable} -m backlit predict m big.npy | head -1"
+        np.save(tmp_path / "big.npy", np.zeros((50_000, 4)))
         net = bl.Network([4, 3], output="softmax", loss="cross_entropy")
         data = bl.load_dataset("iris")
         preparation = bl.Preparation.learn(data)
         bl.save(tmp_path / "m", net, bl.SGD(1.0), bl.initial_state(net), preparation=preparation.to_record())
-        found = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=True)
+        found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=True)
         assert found.stderr == ""
         assert found.stdout.count("\n") == 1

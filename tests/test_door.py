@@ -61,6 +61,48 @@ def test_numbers_of_every_kind_are_taken(kind):
     assert trace.x.dtype == np.float32
 
 
+def test_a_list_of_pairs_is_a_batch():
+    """Two examples, each with a vector as input and a vector as target: not x first and y second."""
+    data = bl.Dataset.of([([0, 1], [1, 2]), ([2, 1], [3, 2])])
+    assert data.x.tolist() == [[0, 1], [2, 1]]
+    assert data.y.tolist() == [[1, 2], [3, 2]]
+    with pytest.raises(bl.BadInput, match="tuple"):
+        bl.Dataset.of([np.ones((2, 2)), np.ones((2, 2))])
+
+
+class TestScore:
+    """Accuracy for classes, R² for numbers, whatever type they have."""
+
+    def test_whole_numbers_are_numbers(self):
+        net = bl.Network([1, 1])
+        x, y = np.arange(1.0, 11)[:, None], np.arange(1, 11)
+        state = bl.state_from(net, [[[0.0]]], [[100.0]])  # always answers 100
+        expected = 1 - ((y - 100.0) ** 2).sum() / ((y - y.mean()) ** 2).sum()
+        assert bl.evaluate(net, state, (x, y))[1] == pytest.approx(expected)
+        counts = bl.Network([1, 1], output="exp", loss="poisson")
+        assert bl.evaluate(counts, bl.initial_state(counts), (x, y))[1] < 1
+
+    def test_minus_one_and_one_are_parted_at_zero(self):
+        net = bl.Network([1, 1], output="tanh")
+        state = bl.state_from(net, [[[0.3]]])
+        assert bl.evaluate(net, state, ([[-1.0], [1.0], [-1.0], [1.0]], np.array([-1, 1, -1, -1])))[1] == 0.75
+
+    def test_classes(self):
+        net = bl.Network([1, 1], output="sigmoid", loss="binary_cross_entropy")
+        state = bl.state_from(net, [[[1.0]]])
+        assert bl.evaluate(net, state, ([[-1.0], [1.0], [2.0], [3.0]], ["no", "yes", "yes", "no"]))[1] == 0.75
+        softmax = bl.Network([1, 2], output="softmax", loss="cross_entropy")
+        state = bl.state_from(softmax, [[[-1.0, 1.0]]])
+        data = ([[-1.0], [1.0], [2.0], [3.0]], ["no", "yes", "yes", "no"], [1, 1, 1, 5])
+        assert bl.evaluate(softmax, state, data)[1] == 3 / 8
+
+
+def test_a_numpy_rate_does_not_widen_the_state():
+    net = bl.Network([2, 1])
+    trace = bl.step(net, bl.SGD(0.1), bl.initial_state(net), [[1, 2]], [[1]], rate=np.float64(0.1))
+    assert trace.after.dtype == np.float32
+
+
 def test_hidden_is_ignored_without_hidden_layers():
     assert bl.Network([2, 1], hidden="tanh") == bl.Network([2, 1], hidden=["relu"]) == bl.Network([2, 1], hidden=[])
     with pytest.raises(bl.BadInput, match="hidden"):

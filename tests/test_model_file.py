@@ -57,6 +57,28 @@ def test_schedules_come_back_and_ones_own_are_refused(path):
     assert path.read_bytes() == before
 
 
+def test_what_load_would_refuse_is_not_written(path):
+    net = NETWORKS["no-hidden"]
+    with pytest.raises(bl.BadInput, match="first_moment"):
+        bl.save(path, net, bl.SGD(1.0), bl.initial_state(net, bl.Adam()))
+    with pytest.raises(bl.BadInput, match="optimizer"):
+        bl.save(path, net, bl.Cosine(0.1, 5), bl.initial_state(net))
+    with pytest.raises(bl.BadInput, match="preparation"):
+        bl.save(path, net, bl.SGD(1.0), bl.initial_state(net), preparation=[1, 2])
+    with pytest.raises(bl.BadInput, match="path"):
+        bl.save("", net, bl.SGD(1.0), bl.initial_state(net))
+    assert not path.exists()
+
+
+def test_through_a_link_the_file_that_it_names_is_replaced(path):
+    net = NETWORKS["no-hidden"]
+    link = path.with_name("link")
+    link.symlink_to(path)
+    bl.save(link, net, bl.SGD(1.0), bl.initial_state(net))
+    assert link.is_symlink()
+    assert bl.load(path)[0] == net
+
+
 def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
     net = NETWORKS["no-hidden"]
     state = bl.initial_state(net)
@@ -144,6 +166,8 @@ def test_the_file_made_by_hand_is_good(path):
         {"epoch_losses": "abc"},
         {"epoch_losses": [None]},
         {"epoch_sum": None},
+        {"epoch_losses": [10**400]},
+        {"optimizer": {**GOOD["optimizer"], "rate": 10**400}},
     ],
 )
 def test_headers_that_do_not_hold(path, change):
@@ -255,8 +279,14 @@ class TestStates:
         with pytest.raises(bl.BadInput, match=told):
             bl.initial_state(self.net, **options)
 
-    def test_it_is_frozen(self):
+    @pytest.mark.parametrize("made", ["drawn", "pickled", "copied"])
+    def test_it_is_frozen(self, made):
+        import copy
+        import pickle
+
         state = bl.initial_state(self.net, bl.Adam())
+        if made != "drawn":
+            state = pickle.loads(pickle.dumps(state)) if made == "pickled" else copy.deepcopy(state)
         with pytest.raises(AttributeError):
             state.step = 3
         for array in (state.parameters, state.layers[0].W, state.slots["first_moment"]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,6 +143,9 @@ class TestProgress:
         ({"watch": [36]}, "0 to 35"),
         ({"watch": [-1]}, "watch"),
         ({"watch": ["a"]}, "watch"),
+        ({"watch": 5}, "watch"),
+        ({"opt": "sgd"}, "optimizer"),
+        ({"opt": bl.SGD(lambda step, losses: None)}, "rate"),
         ({"engine": "gpu"}, "engine"),
         ({"state": bl.initial_state(bl.Network([3, 2]))}, "sizes"),
         ({"state": "state"}, "bl.State"),
@@ -179,7 +184,57 @@ class TestDiverged:
         assert (str(error), error.state) == ("text", 3)
 
 
+    def test_parameters_that_leave_first_while_the_loss_stays_finite(self):
+        """Behind a saturated sigmoid the loss stays finite while a weight runs to infinity: found by halves."""
+        net = bl.Network([1, 1], output="sigmoid", loss="binary_cross_entropy")
+        x, y = np.array([[1e4], [-1e4]]), np.array([[0.0], [0.0]])
+        with pytest.raises(bl.Diverged) as error:
+            list(bl.train(net, bl.SGD(1e36), (x, y), batch_size=1, epochs=3000, order="as_given"))
+        state = error.value.state
+        assert np.isfinite(state.parameters).all()
+        with np.errstate(all="ignore"):
+            trace = bl.step(net, bl.SGD(1e36), state, *(array[state.step % 2 :][:1] for array in (x, y)))
+            after = bl.evaluate(net, trace.after, (x, y))[0]
+        assert not (np.isfinite(trace.after.parameters).all() and np.isfinite(after))
+
+
 class TestInterrupt:
+    def test_at_any_line_of_the_loop(self):
+        """Ctrl-C at every 7th line that runs in training.py: what is left resumes to the bits of the whole run."""
+        expected = final(engine="reference", epochs=2)
+        where = 0
+        while True:
+            where += 7
+            lines = 0
+
+            def interrupt(frame, event, _, where=where):
+                nonlocal lines
+                if frame.f_code.co_filename.endswith("backlit/training.py"):
+                    lines += event == "line"
+                    if event == "line" and lines == where:
+                        raise KeyboardInterrupt
+                    return interrupt
+                return None
+
+            run = bl.train(NET, bl.Adam(0.05), DATA, batch_size=10, epochs=2, seed=4, engine="reference")
+            seen = []
+            sys.settrace(interrupt)
+            try:
+                seen.extend(run)
+                finished = True
+            except KeyboardInterrupt:
+                finished = False
+            finally:
+                sys.settrace(None)
+            resumed = seen[-1].state() if seen else None
+            if resumed is None or resumed.step < expected.step:
+                resumed = final(engine="reference", epochs=2, state=resumed)
+            assert np.array_equal(resumed.parameters, expected.parameters), where
+            assert resumed.epoch_losses == expected.epoch_losses, where
+            if finished:
+                break
+        assert where > 200
+
     def test_fit_keeps_the_state_of_the_last_finished_step(self, capsys):
         def stop_at_nine(progress):
             if progress.step >= 9:
@@ -243,6 +298,37 @@ class TestFit:
     def test_early_stopping_needs_validation(self):
         with pytest.raises(bl.BadInput, match=r"validation=\(x, y\)"):
             bl.fit(NET, bl.SGD(0.1), DATA, early_stopping=3)
+
+    def test_a_state_from_other_data_or_batches_is_not_taken_silently(self):
+        state = final(epochs=2)
+        for options in ({"batch_size": 20}, {"batch_size": 5}):
+            with pytest.raises(bl.BadInput, match=r"2 epochs and 12 updates.*state\.anew\(\)"):
+                final(state=state, **options)
+        anew = final(state=state.anew(), batch_size=20)
+        assert anew.step == 6 * 3
+        assert len(anew.epoch_losses) == 6
+
+    def test_what_does_not_fit_is_told_before_an_epoch(self):
+        x, y, s = DATA
+        for validation in ((x[:, :2], y), (x, y[:, :2])):
+            with pytest.raises(bl.BadInput, match="shape"):
+                bl.fit(NET, bl.SGD(0.1), DATA, validation=validation, observers=[lambda p: pytest.fail("too late")])
+
+    def test_an_observer_may_compare_numpy_numbers(self):
+        state, _ = bl.fit(NET, bl.SGD(0.1), DATA, observers=[lambda p: p.losses[-1] < 1e9], progress=False)
+        assert state.step == 1
+
+    @pytest.mark.parametrize("engine", ["reference", "auto"])
+    def test_a_batch_in_which_nothing_weighs_changes_nothing(self, engine):
+        x, y, _ = DATA
+        s = np.r_[np.ones(10), np.zeros(43)]
+        opt = bl.SGD(0.5, l2=0.1, l2_over="batch")
+        options = {"batch_size": 10, "order": "as_given", "epochs": 1, "engine": engine}
+        *_, last = bl.train(NET, opt, (x, y, s), **options)
+        first = bl.step(NET, opt, bl.initial_state(NET, opt), x[:10], y[:10]).after
+        assert last.step == 6
+        np.testing.assert_allclose(last.state().parameters, first.parameters, atol=1e-6)
+        assert last.epoch_loss == pytest.approx(10 * bl.evaluate(NET, bl.initial_state(NET), (x[:10], y[:10]))[0] / 53)
 
     def test_observers_see_everything_and_may_end_it(self):
         seen = []

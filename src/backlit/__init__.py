@@ -1,9 +1,6 @@
 """backlit: back-propagation, lit up. The front door: one table, public name -> room, loaded on first use."""
 
 from importlib import import_module
-from importlib.metadata import version
-
-__version__ = version("backlit")
 
 _ROOMS = {
     "BadInput": "errors",
@@ -45,6 +42,8 @@ __all__ = [*_ROOMS, "__version__"]
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("backlit")
     if name not in _ROOMS:
         raise AttributeError(f"module 'backlit' has no attribute {name!r}")
     value = getattr(import_module(f".{_ROOMS[name]}", __name__), name)

@@ -26,16 +26,21 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
     """Row numbers (n_rows,) of one epoch (from 0) in the order of training.
 
     order: "shuffled" by (seed, epoch); "as_given"; or your own function epoch -> row numbers, which may leave
-    rows out or repeat them, but must give the same number for every epoch. Raises BadInput for row numbers
-    that don't exist.
+    rows out or repeat them, but must give equally many for every epoch (counted from 0), and for one epoch always the
+    same: a run that is resumed or replayed asks again. Raises BadInput for row numbers that don't exist.
     """
+    if not isinstance(order, str) and not callable(order):
+        raise BadInput(f"order must be {' or '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r:.60}.")
     if order == "shuffled":
         return np.random.default_rng([seed, epoch]).permutation(n_rows)
     if order == "as_given":
         return np.arange(n_rows)
-    if not callable(order):
-        raise BadInput(f"order must be one of {', '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r}.")
-    rows = np.asarray(order(epoch))
+    if isinstance(order, str):
+        raise BadInput(f"order must be {' or '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r:.60}.")
+    try:
+        rows = np.asarray(order(epoch))
+    except ValueError:
+        raise BadInput(f"order({epoch}) must give a list of whole row numbers; got a ragged one.") from None
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.size == 0:
         raise BadInput(
             f"order({epoch}) must give a list of whole row numbers, at least one; got shape {rows.shape}, {rows.dtype}."

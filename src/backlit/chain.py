@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import SGD, AdamW, Optimizer, rate_at
+from .optimizers import SGD, AdamW, Optimizer, check_optimizer, rate_at
 from .state import Floats, Layers, State, check_batch, check_state
 
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
@@ -153,8 +153,8 @@ def weighted_sum(net: Network, inputs: list[Floats], deltas: list[Floats], s: Fl
 
 
 def batch_factor(net: Network, s: Floats) -> float:
-    """What the sum over the batch is multiplied by, once: 1/Σ sᵢ for "mean", 1 for "sum"."""
-    return 1 / float(s.sum()) if net.reduction == "mean" else 1.0
+    """What the sum over the batch is multiplied by, once: 1/Σ sᵢ for "mean" (0 if nothing weighs), 1 for "sum"."""
+    return 1.0 if net.reduction == "sum" else 1 / float(s.sum()) if s.any() else 0.0
 
 
 def batch_loss(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats) -> float:
@@ -185,9 +185,10 @@ def difference_gradient(
 
 def add_l2(opt: Optimizer, gradient: Layers, layers: Layers, weight_sum: float) -> None:
     """Adds l2·W to the gradient of the weights, in place; with l2_over="batch" divided by the batch's Σ sᵢ."""
-    if not isinstance(opt, AdamW) and opt.l2:
-        for g, layer in zip(gradient, layers, strict=True):
-            g.W[...] += layer.W * (opt.l2 / weight_sum if opt.l2_over == "batch" else opt.l2)
+    if isinstance(opt, AdamW) or not opt.l2 or (opt.l2_over == "batch" and not weight_sum):
+        return
+    for g, layer in zip(gradient, layers, strict=True):
+        g.W[...] += layer.W * (opt.l2 / weight_sum if opt.l2_over == "batch" else opt.l2)
 
 
 def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats, dict[str, Floats]]:
@@ -262,6 +263,7 @@ def step(
     rate: instead of the optimizer's own. Raises BadInput for every other shape; nothing is broadcast.
     """
     check_state("step", net, state)
+    check_optimizer("step", opt)
     x, y, s = check_batch("step", net, state, x, y, sample_weight)
     state = state.for_optimizer(opt)
     zs, activations = forward(net, state.layers, x)
@@ -276,7 +278,7 @@ def step(
     else:
         raise BadInput(f"step: gradient must be 'backpropagation' or 'finite_differences'; got {gradient!r}.")
     add_l2(opt, reduced, state.layers, float(s.sum()))
-    rate = rate_at(opt.rate, state.step, state.epoch_losses) if rate is None else rate
+    rate = rate_at(opt.rate, state.step, state.epoch_losses) if rate is None else float(rate)
     change, slots = update(opt, state, reduced.flat, rate)
     after = replace(state, parameters=state.parameters + change, slots=slots, step=state.step + 1)
     loss = float(s @ example_losses) * batch_factor(net, s)

@@ -38,15 +38,17 @@ def evaluate(net: Network, state: State, data: Any) -> tuple[float, float]:
     """
     check_state("evaluate", net, state)
     dataset = Dataset.of(data)
+    dataset.check_inputs(net)
     targets = dataset.targets(net)
     loss_sum, outputs = 0.0, np.empty(targets.shape, state.dtype)
     s = np.ones(len(dataset)) if dataset.sample_weight is None else np.asarray(dataset.sample_weight, np.float64)
-    for start in range(0, len(dataset), BLOCK):
-        rows = slice(start, start + BLOCK)
-        zs, activations = chain.forward(net, state.layers, dataset.x[rows].astype(state.dtype, copy=False))
-        y = targets[rows].astype(state.dtype, copy=False)
-        loss_sum += float(s[rows] @ chain.LOSSES[net.loss].value(zs[-1], activations[-1], y))
-        outputs[rows] = activations[-1]
+    with np.errstate(all="ignore"):  # an infinite loss is told as one
+        for start in range(0, len(dataset), BLOCK):
+            rows = slice(start, start + BLOCK)
+            zs, activations = chain.forward(net, state.layers, dataset.x[rows].astype(state.dtype, copy=False))
+            y = targets[rows].astype(state.dtype, copy=False)
+            loss_sum += float(s[rows] @ chain.LOSSES[net.loss].value(zs[-1], activations[-1], y))
+            outputs[rows] = activations[-1]
     score = accuracy if is_classification(net, dataset) else r2
     return loss_sum / float(s.sum()), score(outputs, targets, s)
 
@@ -55,20 +57,25 @@ def is_classification(net: Network, data: Dataset) -> bool:
     """Whether the targets are classes: by the loss, by labels, or because each row is a single 1 among zeros."""
     if net.loss in ("cross_entropy", "binary_cross_entropy"):
         return True
-    if net.output not in ("sigmoid", "softmax", "tanh") and data.y.dtype.kind == "f":
-        return False
-    y = data.targets(net)
-    if y.shape[1] == 1:
-        return data.classes is not None
+    if net.sizes[-1] == 1:
+        return data.y.dtype.kind == "U" or (data.classes is not None and net.output in ("sigmoid", "tanh"))
+    return data.y.ndim == 1 or (net.output in ("sigmoid", "softmax", "tanh") and _one_hot(data.targets(net)))
+
+
+def _one_hot(y: Floats) -> bool:
     return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def decided(outputs: Floats, targets: Floats) -> NDArray[np.bool_]:
-    """Whether each row (N,) is right: the largest output, or each output's own side of ½ for one or several labels."""
+    """Whether each row (N,) is right: the largest output; for one output or several labels, each on its own side.
+
+    The sides meet at ½ for targets of 0 and 1, at 0 for targets of −1 and 1.
+    """
     if outputs.shape[1] > 1 and (targets.sum(axis=1) == 1).all():
         right: NDArray[np.bool_] = outputs.argmax(axis=1) == targets.argmax(axis=1)
         return right
-    agreed: NDArray[np.bool_] = ((outputs > 0.5) == (targets > 0.5)).all(axis=1)
+    middle = 0.0 if (targets < 0).any() else 0.5
+    agreed: NDArray[np.bool_] = ((outputs > middle) == (targets > middle)).all(axis=1)
     return agreed
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import Optimizer, from_record, slots_of, to_record
+from .optimizers import Optimizer, check_optimizer, from_record, slots_of, to_record
 from .state import Floats, State, check_state
 
 FORMAT = "backlit 1"
@@ -41,22 +41,33 @@ def save(
     from safetensors.numpy import save as to_bytes
 
     check_state("save", net, state)
+    check_optimizer("save", opt)
+    if state.slots and set(state.slots) != set(slots_of(opt)):
+        raise BadInput(
+            f"save: the state carries {', '.join(state.slots)}, which isn't what {type(opt).__name__} carries. Save it "
+            "with the optimizer that it was trained with, or give state.anew()."
+        )
+    if not (preparation is None or isinstance(preparation, Mapping)):
+        raise BadInput(f"save: preparation must be a dict of plain JSON; got {preparation!r:.60}.")
     header = {
         "format": FORMAT,
         "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
         "optimizer": to_record(opt),
         "step": state.step,
         "started": state.started,
-        "epoch_losses": state.epoch_losses,
-        "epoch_sum": state.epoch_sum,
+        "epoch_losses": [float(loss) for loss in state.epoch_losses],
+        "epoch_sum": float(state.epoch_sum),
         "preparation": preparation,
     }
     vectors = {"parameters": state.parameters, **state.slots}
     # Contiguous copies, because safetensors writes the memory of a strided array in the wrong order.
     tensors = {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
+    if not str(path) or "\0" in str(path):
+        raise BadInput(f"save: a path was wanted; got {path!r}.")
     try:
         content = to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)})
-        write_whole(Path(path), content, lambda aside: _verify(aside, net, opt, state))
+        # through a link, the file that it names is replaced
+        write_whole(Path(os.path.realpath(path)), content, lambda aside: _verify(aside, net, opt, state))
     except OSError as error:
         raise BadInput(f"save: {path} can't be written: {error.strerror or error}. Nothing was changed.") from None
     except (TypeError, ValueError) as error:
@@ -98,13 +109,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _verify(path: Path, network: Network, optimizer: Optimizer, state: State) -> None:
-    header, vectors = _read(path)
+    read_network, read_optimizer, read = load(path)
     same = (
-        _network_of(path, header) == network
-        and from_record(header["optimizer"]) == optimizer
-        and vectors.keys() == {"parameters", *state.slots}
-        and vectors["parameters"].tobytes() == state.parameters.tobytes()
-        and all(vectors[name].tobytes() == slot.tobytes() for name, slot in state.slots.items())
+        (read_network, read_optimizer, read.slots.keys()) == (network, optimizer, state.slots.keys())
+        and read.parameters.tobytes() == state.parameters.tobytes()
+        and all(read.slots[name].tobytes() == slot.tobytes() for name, slot in state.slots.items())
     )
     if not same:
         raise BadInput(f"save: {path}: what was read back differs from what was written. Check the disk.")
@@ -182,7 +191,7 @@ def _progress_of(path: object, header: dict[str, Any]) -> dict[str, Any]:
     losses: Any = header.get("epoch_losses")
     running: Any = header.get("epoch_sum")
     counts = type(step) is int and type(started) is int and 0 <= started <= step
-    numbers = type(losses) is list and all(type(n) in (int, float) for n in [*losses, running])
+    numbers = type(losses) is list and all(type(n) is float for n in [*losses, running])
     if not (counts and numbers):
         raise BadInput(f"load: {path}: step, started, epoch_losses and epoch_sum don't hold together.")
     return {"step": step, "started": started, "epoch_losses": tuple(map(float, losses)), "epoch_sum": float(running)}

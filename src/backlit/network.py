@@ -109,6 +109,8 @@ def _sizes(sizes: Iterable[int]) -> tuple[int, ...]:
 
 
 def _hidden(hidden: str | Sequence[str], layers: int) -> tuple[str, ...]:
+    if not isinstance(hidden, str | Sequence):
+        raise BadInput(f"Network: hidden must be a name, or a list of one per hidden layer; got {hidden!r}.")
     names = (hidden,) * layers if isinstance(hidden, str) else tuple(hidden)
     for name in (hidden,) if isinstance(hidden, str) else names:
         _known("hidden", name, HIDDEN)

@@ -20,16 +20,32 @@ L2_OVER = ("update", "batch")
 
 def rate_at(rate: Rate, step: int, epoch_losses: Sequence[float] = ()) -> float:
     """The learning rate of update number ``step`` (from 0), given the mean losses of the finished epochs."""
-    return float(rate(step, epoch_losses)) if callable(rate) else rate
+    if not callable(rate):
+        return rate
+    try:
+        value = float(rate(step, epoch_losses))
+    except OverflowError:
+        value = math.inf
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"rate: a function (step, losses of the finished epochs) -> number was wanted; {rate!r:.60}: {error}."
+        ) from None
+    if not 0 <= value < math.inf:
+        raise BadInput(f"rate: {rate!r} gave {value} at step {step}; a finite rate of at least 0 is wanted.")
+    return value
 
 
 # --- what a field may hold: each check returns the value as it is kept ------------------------------------
 
 
 def _number(where: str, value: Any, wanted: str, fits: Callable[[float], bool]) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and fits(float(value)):
-        return float(value)
-    raise BadInput(f"{where} must be {wanted}; got {value!r}.")
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if math.isfinite(number) and fits(number):
+        return number
+    raise BadInput(f"{where} must be {wanted}; got {value!r:.60}.")
 
 
 def _rate(where: str, value: Any) -> Rate:
@@ -145,6 +161,12 @@ class AdamW(_Record):
 
 
 Optimizer = SGD | Adam | AdamW
+
+
+def check_optimizer(where: str, optimizer: object) -> None:
+    """BadInput for anything that is no optimizer."""
+    if not isinstance(optimizer, Optimizer):
+        raise BadInput(f"{where}: opt must be an optimizer, such as bl.SGD(0.1) or bl.Adam(); got {optimizer!r:.60}.")
 
 
 def slots_of(optimizer: Optimizer) -> tuple[str, ...]:

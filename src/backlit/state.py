@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import Optimizer, slots_of
+from .optimizers import Optimizer, check_optimizer, slots_of
 
 Floats = NDArray[np.floating[Any]]
 
@@ -107,6 +107,15 @@ class State:
         zeros = {name: np.zeros_like(self.parameters) for name in names}
         return replace(self, slots=zeros, started=self.step)
 
+    def anew(self) -> State:
+        """The same parameters with nothing behind them: step 0, no slots, no epochs."""
+        return State(self.sizes, self.parameters)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are made by the constructor, so that their arrays are read-only too."""
+        record = (self.step, self.started, self.epoch_losses, self.epoch_sum)
+        return State, (self.sizes, np.asarray(self.parameters), dict(self.slots), *record)
+
     def __repr__(self) -> str:
         slots = f", slots: {', '.join(self.slots)}" if self.slots else ""
         return f"State(sizes={list(self.sizes)}, {self.dtype}, step {self.step}{slots})"
@@ -118,10 +127,15 @@ def _read_only(vector: Floats) -> Floats:
     return view
 
 
+def check_network(where: str, network: object) -> None:
+    """BadInput for anything that is no Network."""
+    if not isinstance(network, Network):
+        raise BadInput(f"{where}: net must be a bl.Network; got {network!r:.60}.")
+
+
 def check_state(where: str, network: Network, state: State) -> None:
     """BadInput unless the State has the sizes of the Network."""
-    if not isinstance(network, Network):
-        raise BadInput(f"{where}: net must be a bl.Network, got {type(network).__name__}.")
+    check_network(where, network)
     if not isinstance(state, State):
         raise BadInput(f"{where}: state must be a bl.State, as bl.initial_state gives it; got {type(state).__name__}.")
     if network.sizes != state.sizes:
@@ -147,8 +161,8 @@ def check_batch(
         )
     if s.shape != (len(x),):
         raise BadInput(f"{where}: sample_weight must have shape ({len(x)},), one per row of x; got {s.shape}.")
-    if not ((s >= 0) & (s < np.inf)).all() or not s.any():
-        raise BadInput(f"{where}: sample_weight must be finite numbers of at least 0, not all 0; got {s!s:.80}.")
+    if not ((s >= 0) & (s < np.inf)).all():
+        raise BadInput(f"{where}: sample_weight must be finite numbers of at least 0; got {s!s:.80}.")
     return x, y, s
 
 
@@ -181,8 +195,9 @@ def initial_state(
     (Glorot and Bengio, 2010). "auto": he before relu-like activations, glorot before the others. In these the
     biases are 0. "nielsen": standard normal / √fan_in, biases standard normal. "normal": all standard normal.
     """
-    if not isinstance(net, Network):
-        raise BadInput(f"initial_state: the first argument must be a bl.Network, got {type(net).__name__}.")
+    check_network("initial_state", net)
+    if opt is not None:
+        check_optimizer("initial_state", opt)
     if init not in INITS:
         raise BadInput(f"initial_state: init must be one of {', '.join(INITS)}; got {init!r}.")
     kind = _float_dtype("initial_state", dtype)
@@ -190,7 +205,10 @@ def initial_state(
         random = np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise BadInput(f"initial_state: seed must be a whole number of at least 0; got {seed!r}.") from None
-    parameters = np.zeros(net.n_parameters, kind)
+    try:
+        parameters = np.zeros(net.n_parameters, kind)
+    except (MemoryError, ValueError):
+        raise BadInput(f"initial_state: {net.n_parameters:,} parameters don't fit into memory; use fewer.") from None
     for layer, activation in zip(Layers(net.sizes, parameters), net.activations, strict=True):
         _draw(layer, activation, init, random)
     state = State(net.sizes, parameters)
@@ -221,6 +239,9 @@ def state_from(
     float32 and float64 are kept, everything else becomes float64. Without biases they are 0. Raises BadInput
     for every shape that doesn't fit, and for numbers that are not finite.
     """
+    check_network("state_from", net)
+    if optimizer is not None:
+        check_optimizer("state_from", optimizer)
     pairs = list(pairwise(net.sizes))
     Ws = _arrays("weights", weights, pairs)
     bs = _arrays("biases", biases, [(o,) for _, o in pairs]) if biases is not None else None
@@ -236,8 +257,8 @@ def state_from(
 
 
 def _arrays(name: str, given: Sequence[ArrayLike], shapes: Sequence[tuple[int, ...]]) -> list[Floats]:
-    if len(given) != len(shapes):
-        raise BadInput(f"state_from: {name} must hold {len(shapes)} arrays, one per layer; got {len(given)}.")
+    if not isinstance(given, Sequence) or len(given) != len(shapes):
+        raise BadInput(f"state_from: {name} must be a list of {len(shapes)} arrays, one per layer; got {given!r:.60}.")
     arrays = []
     for index, (entry, shape) in enumerate(zip(given, shapes, strict=True)):
         where = f"state_from: {name}[{index}]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from .data import Dataset
 from .engines import open_engine
 from .errors import BadInput, Diverged
 from .network import Network
-from .optimizers import Optimizer, rate_at
+from .optimizers import Optimizer, check_optimizer, rate_at
 from .state import State, check_state, initial_state
 
 STRETCH = 0.05  # seconds that one call of the engine should take, so that Ctrl-C and progress stay alive
@@ -37,6 +38,7 @@ class Watched:
     rows: Rows
     rate: float
     after: State
+    gradient: str = "backpropagation"
 
     def trace(self) -> chain.Trace:
         """The step replayed by the plain formulas of chain.py and written out."""
@@ -47,7 +49,8 @@ class Watched:
         s = self.data.sample_weight
         x, y = self.data.x[self.rows], self.data.targets(self.network)[self.rows]
         weights = None if s is None else s[self.rows]
-        return chain.step(self.network, self.optimizer, self.before, x, y, sample_weight=weights, rate=self.rate)
+        net, opt, how, rate = self.network, self.optimizer, self.gradient, self.rate
+        return chain.step(net, opt, self.before, x, y, sample_weight=weights, gradient=how, rate=rate)
 
     @property
     def difference(self) -> float:
@@ -97,21 +100,28 @@ def train(
     """Trains by mini-batch gradient descent: a generator of Progress, stopped at any time with break.
 
     data:    a Dataset or a pair (x, y).
-    epochs:  the total: a state that has 10 behind it, trained with epochs=30, gives the bits of 30 at once.
+    epochs:  the total: a state that has 10 behind it, trained with epochs=30, gives the bits of 30 at once. To train a
+             state on other data, or in other batches, begin anew: ``state=state.anew()``.
     seed:    of the order of the rows, and of the parameters if no ``state`` is given.
     order:   "shuffled", "as_given", or a function epoch -> row numbers.
-    watch:   numbers of steps, from 0, whose State before and rows are kept for ``Progress.watched``.
+    watch:   numbers of steps, from 0, whose State before and rows are kept for ``Progress.watched``; steps that the
+             state has behind it are not seen again.
 
     ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
     what doesn't fit; Diverged, with the last finite State, when the numbers run away.
     """
+    check_optimizer("train", opt)
     if state is None:
         state = initial_state(net, opt, seed=seed)
     check_state("train", net, state)
     dataset = Dataset.of(data)
     batch_size, epochs = _count("batch_size", batch_size, 1), _count("epochs", epochs, 0)
     first = epoch_rows(len(dataset), _count("seed", seed, 0), 0, order)
+    batch_size = min(batch_size, len(first))
     per_epoch = steps_per_epoch(len(first), batch_size)
+    _check_epochs_behind(state, per_epoch)
+    if not isinstance(watch, Iterable):
+        raise BadInput(f"train: watch must be a list of step numbers, such as [0, 1]; got {watch!r}.")
     watched = sorted({_count("watch", step, 0) for step in watch})
     if watched and watched[-1] >= per_epoch * epochs:
         raise BadInput(
@@ -130,6 +140,17 @@ def _count(name: str, value: Any, least: int) -> int:
     if number < least or isinstance(value, bool):
         raise BadInput(f"train: {name} must be a whole number of at least {least}; got {value!r}.")
     return number
+
+
+def _check_epochs_behind(state: State, per_epoch: int) -> None:
+    """BadInput where the epochs that the State remembers aren't those that its steps make with this data."""
+    known, counted = len(state.epoch_losses), state.step // per_epoch
+    if known and known != counted:
+        raise BadInput(
+            f"train: the state has {known} epochs and {state.step} updates behind it; with {per_epoch} updates an "
+            f"epoch these would be {counted} epochs. It was trained on other data or in other batches: to begin anew "
+            "with its parameters, give state=state.anew()."
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +185,8 @@ class _Run:
     def __init__(self, plan: _Plan, state: State) -> None:
         self.plan = plan
         self.engine = open_engine(plan.engine, plan.net, plan.opt, state, plan.data)
-        self.step, self.epoch_losses, self.epoch_sum = state.step, state.epoch_losses, state.epoch_sum
+        # One attribute, so that a Ctrl-C between two lines can't leave half of it changed.
+        self.record = (state.step, state.epoch_losses, state.epoch_sum)
         self.k = 1
         # An engine on several hosts says how many steps each call takes, because the hosts' clocks differ.
         self.steady: int | None = getattr(self.engine, "steady", None)
@@ -173,12 +195,16 @@ class _Run:
         self.kept_at = perf_counter()
         self.since_older: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # (losses, rates)
 
+    @property
+    def step(self) -> int:
+        return self.record[0]
+
     def state(self) -> State:
         """A copy of the State as it stands, with the loop's record of losses."""
-        state = self.engine.state()
-        if state.step != self.step:  # Ctrl-C inside a stretch: the engine came further than its losses did
+        state, (step, epoch_losses, epoch_sum) = self.engine.state(), self.record
+        if state.step != step:  # Ctrl-C inside a stretch: the engine came further than its losses did
             return self.replay(state.step)
-        return replace(state, epoch_losses=self.epoch_losses, epoch_sum=self.epoch_sum)
+        return replace(state, epoch_losses=epoch_losses, epoch_sum=epoch_sum)
 
     def epochs(self) -> Iterator[Progress]:
         plan, per_epoch = self.plan, self.plan.per_epoch
@@ -190,9 +216,6 @@ class _Run:
                     k = self.stretch(len(block))
                     losses, rate, watched = self.advance(block[:k])
                     block = block[k:]
-                    if self.step == end:
-                        self.epoch_losses = (*self.epoch_losses, self.epoch_sum / len(rows))
-                        self.epoch_sum = 0.0
                     if self.step == plan.epochs * per_epoch:
                         self.check_parameters()
                     yield Progress(
@@ -203,7 +226,7 @@ class _Run:
                         batches=per_epoch,
                         losses=losses,
                         rate=rate,
-                        epoch_loss=self.epoch_losses[-1] if self.step == end else None,
+                        epoch_loss=self.record[1][-1] if self.step == end else None,
                         watched=watched,
                         state=self.state,
                     )
@@ -227,7 +250,9 @@ class _Run:
         watched: tuple[Watched, ...] = ()
         if before is not None:
             after = self.state()
-            watched = (Watched(plan.net, plan.opt, plan.data, before.step, before, rows[0], float(rates[0]), after),)
+            gradient = "finite_differences" if plan.engine == "finite_differences" else "backpropagation"
+            rate = float(rates[0])
+            watched = (Watched(plan.net, plan.opt, plan.data, before.step, before, rows[0], rate, after, gradient),)
         if self.steady or start + spent - self.kept_at > KEEP_EVERY:
             self.keep()
         return losses, float(rates[-1]), watched
@@ -237,20 +262,24 @@ class _Run:
         rate = self.plan.opt.rate
         if not callable(rate):
             return np.full(k, rate)
-        rates = np.array([rate_at(rate, self.step + j, self.epoch_losses) for j in range(k)])
-        if not (np.isfinite(rates).all() and (rates >= 0).all()):
-            bad = int(np.argmin(np.isfinite(rates) & (rates >= 0)))
-            raise BadInput(f"train: {rate!r} gave {rates[bad]} at step {self.step + bad}; a finite rate is wanted.")
-        return rates
+        step, epoch_losses, _ = self.record
+        return np.array([rate_at(rate, step + j, epoch_losses) for j in range(k)])
 
     def account(self, losses: NDArray[np.float64], batch: int) -> None:
-        """Adds the losses to the epoch's, one after the other whatever the stretches; Diverged if one isn't finite."""
+        """Adds the losses to the epoch's, one after the other whatever the stretches, and closes a finished epoch.
+
+        Raises Diverged if a loss isn't finite.
+        """
         finite = np.isfinite(losses)
         if not finite.all():
             self.diverged(self.step + int(np.argmin(finite)))
         shares = losses * (batch if self.plan.net.reduction == "mean" else 1)
-        self.epoch_sum = float(np.cumsum(np.concatenate([[self.epoch_sum], shares]))[-1])
-        self.step += len(losses)
+        step, epoch_losses, epoch_sum = self.record
+        step += len(losses)
+        epoch_sum = float(np.cumsum(np.concatenate([[epoch_sum], shares]))[-1])
+        if step % self.plan.per_epoch == 0:
+            epoch_losses, epoch_sum = (*epoch_losses, epoch_sum / self.plan.epoch_rows), 0.0
+        self.record = step, epoch_losses, epoch_sum
 
     def keep(self) -> None:
         """Keeps the State as it stands for going back to."""
@@ -266,9 +295,10 @@ class _Run:
 
     def diverged(self, bad: int) -> None:
         """Raises Diverged with the State before the step that led to the bad one: the last that is finite."""
-        step = max(bad - 1, self.older.step)
-        while not np.isfinite((state := self.replay(step)).parameters).all() and step > self.older.step:
-            step -= 1
+        first, step = self.older.step, max(bad - 1, self.older.step)
+        if self.spoiled(step):  # and what isn't finite stays so: look for the first such step by halves
+            step = max(first, first + bisect_left(range(first, step), True, key=self.spoiled) - 1)
+        state = self.replay(step)
         losses, rates = (np.concatenate(column) for column in zip(*self.since_older, strict=True))
         loss, rate = losses[step - self.older.step], rates[step - self.older.step]
         epoch, batch = divmod(step, self.plan.per_epoch)
@@ -285,6 +315,10 @@ class _Run:
             "finite one.",
             state,
         )
+
+    def spoiled(self, step: int) -> bool:
+        """Whether the parameters before ``step`` are not all finite."""
+        return not np.isfinite(self.replay(step).parameters).all()
 
     def replay(self, step: int) -> State:
         """The State before ``step``, run again from the older kept one."""

@@ -62,10 +62,14 @@ def backlit() -> None:
 
 def main() -> NoReturn:
     """Runs the command of sys.argv and ends the process with its exit code."""
+    _make_streams_patient()
     try:
-        code = backlit(prog_name="backlit", standalone_mode=False)
+        with backlit.make_context("backlit", sys.argv[1:]) as context:
+            code = backlit.invoke(context)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
     except click.UsageError as error:
         error.show()
         sys.exit(2)
@@ -79,6 +83,8 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.filename or 'the output'} can't be read or written: {error.strerror}.")
     except MemoryError:
         _fail("there is not enough memory for this. Give fewer rows, or a memory-mapped .npy file.")
     except Exception as error:
@@ -88,6 +94,16 @@ def main() -> NoReturn:
             f"an error inside backlit, which shouldn't be: {type(error).__name__}: {error}. Run it with "
             "BACKLIT_TRACEBACK=1 and report what it prints."
         )
+
+
+def _make_streams_patient() -> None:
+    """A closed stream, or one that can't write every letter, must not end a command in the middle."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for as long as the process lives)
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str) -> NoReturn:

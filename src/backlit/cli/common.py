@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,16 @@ seed_option: Decorator = click.option(
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One line of JSON on standard output."""
-    click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
+    """One line of JSON on standard output; numbers that are not finite become null."""
+    click.echo(json.dumps(_finite(value), allow_nan=False, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -30,7 +30,8 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     """Loss and score of the saved MODEL on DATA: on its test part if it has one, otherwise on all its rows."""
     net, _, state = load(model)
     preparation = preparation_of(model)
-    raw = load_dataset(data, target or preparation.target if Path(data).is_file() else target)
+    is_table = Path(data).suffix.lower() in (".csv", ".tsv", ".txt")
+    raw = load_dataset(data, target or (preparation.target if is_table else None))
     dataset = preparation.apply_to(raw.test or raw)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)

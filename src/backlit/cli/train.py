@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -66,7 +66,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
 @click.option("--momentum", type=float, default=0.0, show_default=True, help="For sgd.")
-@click.option("--weight-decay", type=float, default=0.1, show_default=True, help="For adamw.")
+@click.option("--weight-decay", type=float, help="For adamw. Default: 0.1.")
 @seed_option
 @click.option("--engine", default="auto", show_default=True, help="See: backlit info.")
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
@@ -87,7 +87,7 @@ def command(
     rate: float | None,
     schedule: str,
     momentum: float,
-    weight_decay: float,
+    weight_decay: float | None,
     seed: int,
     engine: str,
     validation: float | None,
@@ -111,7 +111,9 @@ def command(
     raw = load_dataset(data, target)
     if raw.note:
         click.echo(raw.note, err=True)
-    parts = divided(raw, validation or (0.1 if early_stopping else None), seed)
+    if validation is None and early_stopping is not None:
+        validation = 0.1
+    parts = divided(raw, validation, seed)
     del raw  # a large data set isn't kept beside its prepared copy
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
@@ -156,23 +158,27 @@ def command(
 
 def check_writable(path: Path) -> None:
     """BadInput before an hour of training, rather than after it, where the model couldn't be saved."""
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise BadInput(f"--save {path}: a file in an existing folder that can be written to is wanted.")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError
+        with NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError:
+        raise BadInput(f"--save {path}: a file in an existing folder that can be written to is wanted.") from None
 
 
 def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
     """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
     source = raw.test_source
-    own_test = source is not None
-    train, test = (raw, None) if own_test else raw.split(1 - TEST_SHARE, seed)
+    train, test = (raw, None) if source is not None else raw.split(1 - TEST_SHARE, seed)
     held: Dataset | None = None
     if validation is not None:
         if not 0 < validation < 1:
             raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
         train, held = train.split(1 - validation, seed)
-    # Pixels of IDX files are in [0, 1] already; every other number may have any unit.
-    preparation = Preparation.learn(train, scale=not own_test, scale_target=train.classes is None)
+    # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
+    scale = not (train.x.min() >= 0 and train.x.max() <= 1)
+    preparation = Preparation.learn(train, scale=scale, scale_target=train.classes is None)
     apply = preparation.apply_to
 
     def prepared_test() -> Dataset:
@@ -201,13 +207,15 @@ def schedule_for(name: str, rate: float, steps: int) -> Rate:
     return rates[name]
 
 
-def optimizer_for(name: str, rate: Rate, momentum: float, weight_decay: float) -> Optimizer:
-    """The optimizer of that name; a momentum is for sgd only."""
+def optimizer_for(name: str, rate: Rate, momentum: float, weight_decay: float | None) -> Optimizer:
+    """The optimizer of that name; a momentum is for sgd only, a weight decay for adamw only."""
+    if weight_decay is not None and name != "adamw":
+        raise BadInput(f"--weight-decay is for --optimizer adamw; got it with {name}. Leave it out.")
     if momentum and name != "sgd":
         raise BadInput(f"--momentum is for --optimizer sgd; {name} has its own moments. Leave it out.")
     if name == "sgd":
         return SGD(rate, momentum=momentum)
-    return Adam(rate) if name == "adam" else AdamW(rate, weight_decay=weight_decay)
+    return Adam(rate) if name == "adam" else AdamW(rate, weight_decay=0.1 if weight_decay is None else weight_decay)
 
 
 def describe(net: Network) -> str:

@@ -57,13 +57,18 @@ class Dataset:
 
     @classmethod
     def of(cls, data: object) -> Dataset:
-        """A Dataset as it is; (x, y) or (x, y, sample_weight) as a new one; BadInput for the rest."""
+        """A Dataset as it is; a tuple (x, y) or (x, y, sample_weight), or a list of pairs of vectors, as a new one.
+
+        BadInput for the rest: a list [x, y] could be either.
+        """
         if isinstance(data, Dataset):
             return data
-        if isinstance(data, tuple | list) and len(data) in (2, 3):
+        if isinstance(data, tuple) and len(data) in (2, 3):
             return cls(*data)
+        if isinstance(data, list) and data and all(type(p) is tuple and len(p) == 2 for p in data):
+            return cls(*map(list, zip(*data, strict=True)))
         came = f"{type(data).__name__} of {len(data)}" if isinstance(data, tuple | list) else type(data).__name__
-        raise BadInput(f"data is a {came}: wanted a Dataset, (x, y) or (x, y, sample_weight)")
+        raise BadInput(f"data is a {came}: wanted a Dataset, a tuple (x, y) or (x, y, sample_weight), or pairs")
 
     @property
     def x(self) -> Array:
@@ -124,6 +129,14 @@ class Dataset:
         else:
             answer = "numbers" if self._y.ndim == 1 else f"{self._y.shape[1]} numbers each"
         return f"Dataset({n} rows of {n_in} inputs, {self._x.dtype}; {answer})"
+
+    def check_inputs(self, net: Net) -> None:
+        """BadInput unless x has one column per input of the network."""
+        if self._x.shape[1] != net.sizes[0]:
+            raise BadInput(
+                f"x has shape {self._x.shape}: wanted ({len(self)}, {net.sizes[0]}) for a network with "
+                f"{net.sizes[0]} inputs; change the first size of the network or the columns of x"
+            )
 
     def targets(self, net: Net) -> Array:
         """The (N, n_out) targets of ``net``, kept for the next call with a network of the same kind.

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data import Dataset
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
-from ..optimizers import Optimizer
+from ..optimizers import Optimizer, check_optimizer
 from ..state import Floats, State, check_state
 
 # "auto" takes the first of AUTO that is ready; finite_differences is for looking at, and jax has to be asked for.
@@ -47,13 +47,14 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     Raises BadInput for unknown names, EngineUnavailable with the way to get it for one that can't run here.
     """
     check_state("open_engine", net, state)
-    if not isinstance(opt, Optimizer):
-        raise BadInput(f"open_engine: opt must be bl.SGD, bl.Adam or bl.AdamW; got {opt!r:.80}.")
+    check_optimizer("open_engine", opt)
     name = chosen(name)
     reason = _module(name).availability()
     if reason != "ready":
         raise EngineUnavailable(f"engine {name!r}: {reason}")
-    engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), Dataset.of(data))
+    dataset = Dataset.of(data)
+    dataset.check_inputs(net)
+    engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), dataset)
     return engine
 
 

@@ -20,7 +20,7 @@ from ..errors import BadInput, EngineUnavailable
 from ..network import Network
 from ..optimizers import SGD, AdamW, Optimizer, rate_at, slots_of
 from ..state import Floats, State
-from .reference import checked_rows
+from .reference import checked_rates, checked_rows
 
 try:
     from . import _core as _compiled
@@ -84,11 +84,7 @@ def forward(net: Network, state: State, x: ArrayLike) -> Floats:
 class Engine:
     """See engines.Engine. ``threads``: None takes BACKLIT_NUM_THREADS, or as many as pay for a step's size."""
 
-    def __init__(
-        self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None
-    ) -> None:
-        if data.x.shape[1] != net.sizes[0]:
-            raise BadInput(f"the network has {net.sizes[0]} inputs, x {data.x.shape} has {data.x.shape[1]} columns.")
+    def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None) -> None:
         self._opt, self._start, self._dtype = opt, state, state.dtype
         self._x = _for_core(data.x, self._dtype)
         self._n_rows = len(data.x)
@@ -111,7 +107,7 @@ class Engine:
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
         """k steps; see engines.Engine. Ctrl-C stops it between two steps."""
         rows = np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64)
-        rates = np.ascontiguousarray(np.broadcast_to(self._rates(len(rows), rates), len(rows)), np.float64)
+        rates = np.ascontiguousarray(checked_rates(self._rates(len(rows), rates), len(rows)))
         if _fits_core(self._x, self._dtype):
             return self._core.advance(self._x, rows, rows, rates)
         losses = np.empty(len(rows))

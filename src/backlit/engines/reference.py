@@ -28,15 +28,13 @@ class Engine:
     gradient = "backpropagation"
 
     def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset) -> None:
-        if data.x.shape[1] != net.sizes[0]:
-            raise BadInput(f"the network has {net.sizes[0]} inputs, x {data.x.shape} has {data.x.shape[1]} columns.")
         self._net, self._opt, self._state = net, opt, state
         self._x, self._y, self._weights = data.x, data.targets(net), data.sample_weight
 
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
         """k plain steps; see engines.Engine."""
         rows = checked_rows(rows, len(self._x))
-        given = [None] * len(rows) if rates is None else np.broadcast_to(rates, len(rows))
+        given = [None] * len(rows) if rates is None else checked_rates(rates, len(rows))
         losses = np.empty(len(rows))
         with np.errstate(all="ignore"):  # numbers that run away are seen in the losses
             for k, (batch, rate) in enumerate(zip(rows, given, strict=True)):
@@ -68,9 +66,20 @@ def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:
 
 def checked_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
     """Row numbers (k, B) of rows that exist; BadInput otherwise."""
-    rows = np.asarray(rows)
+    try:
+        rows = np.asarray(rows)
+    except ValueError:
+        raise BadInput("advance: rows must be whole row numbers of shape (k, B); got lists of many lengths.") from None
     if rows.ndim != 2 or rows.dtype.kind not in "iu" or rows.shape[1] == 0:
         raise BadInput(f"advance: rows must be whole row numbers of shape (k, B); got {rows.shape} {rows.dtype}.")
     if rows.size and (rows.min() < 0 or rows.max() >= n_rows):
         raise BadInput(f"advance: rows must be from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
     return rows
+
+
+def checked_rates(rates: ArrayLike, steps: int) -> NDArray[np.float64]:
+    """Learning rates (steps,) of ``advance``: one for each step, or one number for all; BadInput otherwise."""
+    try:
+        return np.broadcast_to(np.asarray(rates, np.float64), (steps,))
+    except (TypeError, ValueError):
+        raise BadInput(f"advance: rates must be {steps} numbers, one per step; got {rates!r:.60}.") from None

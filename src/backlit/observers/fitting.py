@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from ..batches import Order
 from ..errors import BadInput
 from ..network import Network
@@ -56,8 +58,8 @@ def fit(
     history = History()
     chain: list[Observer] = [history]
     validator = None if validation is None else Validation(net, validation, stopping, history)
-    if validator is not None:
-        chain.append(validator)
+    if validator is not None:  # before the history: interrupted in between, its lists stay equally long
+        chain.insert(0, validator)
     chain.extend(observers)
     state = initial_state(net, opt, seed=seed) if state is None else state
     newest: Progress | None = None
@@ -75,9 +77,9 @@ def fit(
         display = open_things.enter_context(Display(history, shown=progress))
         try:
             for newest in run:
-                stop = [observer(newest) is True for observer in chain]
+                answers = [observer(newest) for observer in chain]
                 display(newest)
-                if any(stop):
+                if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                     break
         except KeyboardInterrupt:
             history.interrupted = True

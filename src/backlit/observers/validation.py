@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from ..data import Dataset
@@ -29,9 +30,9 @@ class EarlyStopping:
     monitor: str = "loss"
 
     def __post_init__(self) -> None:
-        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 1:
+        if isinstance(self.patience, bool) or not isinstance(self.patience, Integral) or self.patience < 1:
             raise BadInput(f"EarlyStopping: patience must be a whole number of at least 1; got {self.patience!r}.")
-        if not self.min_delta >= 0:
+        if not (isinstance(self.min_delta, Real) and self.min_delta >= 0):
             raise BadInput(f"EarlyStopping: min_delta must be a number of at least 0; got {self.min_delta!r}.")
         if self.monitor not in MONITORS:
             raise BadInput(f"EarlyStopping: monitor must be one of {', '.join(MONITORS)}; got {self.monitor!r}.")
@@ -49,6 +50,8 @@ class Validation:
 
     def __init__(self, net: Network, data: Any, stopping: EarlyStopping | None, history: History) -> None:
         self.net, self.data, self.stopping, self.history = net, Dataset.of(data), stopping, history
+        self.data.check_inputs(net)
+        self.data.targets(net)  # what doesn't fit is told before an epoch is spent
         self.best: State | None = None
         self.best_value = float("inf")
         self.bad_epochs = 0
