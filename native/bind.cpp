@@ -159,7 +159,8 @@ void open(Core<T>* self, const std::vector<long>& sizes, const std::vector<std::
   const auto flag = [&](const char* name) { return nb::cast<bool>(optimizer[name]); };
   const OptimizerSettings settings = {named(OPTIMIZERS, nb::cast<std::string>(optimizer["kind"])),
                                       number("momentum"), number("beta1"), number("beta2"), number("epsilon"),
-                                      number("l2"), number("weight_decay"), flag("nesterov"), flag("l2_over_batch")};
+                                      number("l2"), number("weight_decay"), flag("nesterov"), flag("l2_over_batch"),
+                                      flag("raw_epsilon")};
   const long count = parameter_count(sizes), rows = targets.shape(0);
   require(long(parameters.shape(0)) == count, "parameters must be one vector of all weights and biases");
   require(long(slots.size()) == settings.slot_count(), "one slot per vector that the optimizer carries");

@@ -66,7 +66,7 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) const {
   // rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t), both sides of the bar times √(1 - beta2^t)
   const double root = std::sqrt(1 - std::pow(o.beta2, t));
   rule.scale = T(rate * root / (1 - std::pow(o.beta1, t)));
-  rule.epsilon = T(o.epsilon * root);
+  rule.epsilon = T(o.raw_epsilon ? o.epsilon : o.epsilon * root);
   rule.decay = T(rate * o.weight_decay);
 }
 

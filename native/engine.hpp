@@ -14,7 +14,7 @@ namespace backlit {
 struct OptimizerSettings {
   Optimizer kind;
   double momentum, beta1, beta2, epsilon, l2, weight_decay;
-  bool nesterov, l2_over_batch;
+  bool nesterov, l2_over_batch, raw_epsilon;
   long slot_count() const { return kind == Optimizer::adam ? 2 : kind == Optimizer::momentum ? 1 : 0; }
 };
 

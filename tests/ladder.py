@@ -34,6 +34,7 @@ OPTIMIZERS = {
     "momentum": bl.SGD(0.3, momentum=0.9),
     "nesterov": bl.SGD(0.3, momentum=0.8, nesterov=True),
     "adam": bl.Adam(0.01),
+    "adam-raw": bl.Adam(0.01, epsilon=0.1, epsilon_with="raw"),
     "adam-l2": bl.Adam(0.01, beta1=0.8, beta2=0.99, epsilon=1e-6, l2=0.2),
     "adamw": bl.AdamW(0.01, weight_decay=0.3),
 }

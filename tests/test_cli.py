@@ -201,7 +201,7 @@ class TestMistakes:
             (b"a,b\n", "no rows"),
             (b"a,b\n1,x\n2,\xff\n", "UTF-8"),
             (b"a,b\n1,2\n1\n", "line 3"),
-            (b"a,b\nnan,1\n2,0\n", "line 2"),
+            (b"a,b\n2,nan\n2,0\n", "line 2"),
             (b"a,b\n1,0\nx,1\n", "line 3"),
             (b"a,b\n1,yes\n2,yes\n", "two classes"),
         ],

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
 
-from backlit.data import Dataset, Preparation, load_dataset, load_inputs, tables
+from backlit.data import Dataset, Preparation, csv_text, load_dataset, load_inputs, tables
 from backlit.errors import BadInput
 
 QUICK = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,15 +148,12 @@ def test_which_column_is_the_target(tmp_path):
         ("\n\n", ["empty"]),
         ("a,b\n", ["no rows"]),
         ("a,b\n\n\n", ["no rows"]),
-        ("1,2\n3,4\n", ["line 1", "header"]),
         ("a,a\n1,2\n", ["line 1", "'a'"]),
         ("a,,c\n1,2,3\n", ["column 2 has no name"]),
         ("a\n1\n2\n", ["one column (a)"]),
         ("a,b\n1,2\n\n3\n", ["line 4", "1 cells", "wanted 2"]),
         ("a,b\n1,2\n1,2,3\n", ["line 3", "3 cells"]),
         ("a,b\n1,2\nred,3\n", ["line 3", "column 'a'", "'red'"]),
-        ("a,b\n1,2\n,3\n", ["line 3", "column 'a'", "missing"]),
-        ("a,b\n1,2\nnan,3\n", ["line 3", "column 'a'", "missing"]),
         ("a,b\n1,2\n1e999,3\n", ["line 3", "column 'a'", "too large"]),
         ("a,b\n1,2\n1_000,3\n", ["line 3", "column 'a'", "1_000"]),
         ("a,b\n1,2\n3,\n", ["line 3", "target 'b'"]),
@@ -167,7 +164,7 @@ def test_which_column_is_the_target(tmp_path):
         ("a,b\n1,0\n2,0\n", ["0 in every row"]),
         ('a,b\n"1,2\n3,4\n', ["line", "quotes"]),
         ('a,b\n"1"2,3\n', ["line 2", "quotes"]),
-        ('a,b\n"1\n2",3\n', ["line 3", "column 'a'", r"'1\n2'"]),
+        ('a,b\n"1\n2",3\n1,2', ["line 3", "column 'a'", r"'1\n2'"]),
         (b"a,b\n1,\xff\n", ["UTF-8", "0xff"]),
         (b"\xff\xfea\0,\0b\0", ["UTF-8"]),
         ("a,b\n1," + "x" * 101 + "\n", ["line 2", "100 characters"]),
@@ -183,7 +180,7 @@ def test_what_is_wrong_is_named(tmp_path, text, words):
 
 
 def test_a_line_without_end_is_not_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(csv_text, "LONGEST_LINE", 1000)
     assert "line 2: is longer" in told(table(tmp_path, "a,b\n" + "1," * 5000))
 
 

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from .errors import BadInput
 from .network import Network
-from .optimizers import SGD, AdamW, Optimizer, check_optimizer, rate_at
+from .optimizers import SGD, Adam, AdamW, Optimizer, check_optimizer, rate_at
 from .state import Floats, Layers, State, check_batch, check_state
 
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
@@ -201,7 +201,9 @@ def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats
     t = state.step - state.started + 1
     m = opt.beta1 * state.slots["first_moment"] + (1 - opt.beta1) * g
     v = opt.beta2 * state.slots["second_moment"] + (1 - opt.beta2) * g * g
-    change = -rate * (m / (1 - opt.beta1**t)) / (np.sqrt(v / (1 - opt.beta2**t)) + opt.epsilon)
+    raw = isinstance(opt, Adam) and opt.epsilon_with == "raw"  # ε beside √v is ε/√(1−β₂ᵗ) beside √v̂
+    epsilon = opt.epsilon / math.sqrt(1 - opt.beta2**t) if raw else opt.epsilon
+    change = -rate * (m / (1 - opt.beta1**t)) / (np.sqrt(v / (1 - opt.beta2**t)) + epsilon)
     if isinstance(opt, AdamW):
         for moved, layer in zip(Layers(state.sizes, change), state.layers, strict=True):
             moved.W[...] -= rate * opt.weight_decay * layer.W

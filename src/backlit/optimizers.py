@@ -16,6 +16,7 @@ from .errors import BadInput
 
 Rate = float | Callable[[int, Sequence[float]], float]
 L2_OVER = ("update", "batch")
+EPSILON_WITH = ("corrected", "raw")
 
 
 def rate_at(rate: Rate, step: int, epoch_losses: Sequence[float] = ()) -> float:
@@ -81,6 +82,12 @@ def _l2_over(where: str, value: Any) -> str:
     raise BadInput(f"{where} must be one of {', '.join(L2_OVER)}; got {value!r}.")
 
 
+def _epsilon_with(where: str, value: Any) -> str:
+    if value in EPSILON_WITH:
+        return str(value)
+    raise BadInput(f"{where} must be one of {', '.join(EPSILON_WITH)}; got {value!r}.")
+
+
 def _flag(where: str, value: Any) -> bool:
     if value in (True, False):
         return bool(value)
@@ -132,6 +139,8 @@ class Adam(_Record):
     m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  update = −η·m̂/(√v̂ + ε), m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 
     ``l2`` and ``l2_over`` as for SGD: they change g before the moments are taken.
+    epsilon_with:  "corrected" is the above; "raw" adds ε to √v instead, −η·√(1−β₂ᵗ)/(1−β₁ᵗ)·m/(√v + ε): the shorter
+                   form at the end of the paper's section 2, and scikit-learn's.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
@@ -142,6 +151,7 @@ class Adam(_Record):
     epsilon: float = _checked(_positive, default=1e-8)
     l2: float = _checked(_at_least_zero, default=0.0)
     l2_over: str = _checked(_l2_over, default="update")
+    epsilon_with: str = _checked(_epsilon_with, default="corrected")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "Loss and score of a saved model on a data set.",
     "predict": "Outputs of a saved model for the rows of a file.",
     "step": "One step of training, written out as tables.",
+    "export": "Write a saved model as ONNX or as a PyTorch state dict.",
     "info": "What is in a saved model, or what this installation can do.",
     "data": "The data sets that can be loaded by name.",
 }

@@ -19,6 +19,7 @@ from .common import (
     score_text,
     target_option,
 )
+from .report import details, print_details
 
 
 @click.command("evaluate")
@@ -35,7 +36,9 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     dataset = preparation.apply_to(raw.test or raw)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)
+    more = details(net, state, dataset, preparation)
     if as_json:
-        print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score})
+        print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score, **more})
     else:
+        print_details(more, preparation.target)
         click.echo(f"{len(dataset)} rows · loss {loss:.4f} · {score_text(name, score)}")

@@ -10,6 +10,8 @@ from typing import TextIO
 import click
 
 from ..data import load_inputs
+from ..data.parquet import write_parquet
+from ..data.tables import PARQUET
 from ..errors import BadInput
 from ..evaluation import predict
 from ..model_file import load
@@ -21,7 +23,7 @@ from .common import data_argument, json_option, model_argument, preparation_of, 
 @click.command("predict")
 @model_argument
 @data_argument
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A CSV file, instead of the screen.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A .csv or .parquet file to write.")
 @json_option
 def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
     """Outputs of the saved MODEL for the rows of DATA, a raw file as it was trained on; the target may be absent.
@@ -36,6 +38,9 @@ def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
         print_json({"columns": header, "rows": rows})
     elif output is None:
         write(sys.stdout, header, rows)
+    elif output.suffix.lower() in PARQUET:
+        write_parquet(output, header, rows)
+        click.echo(f"{len(rows)} rows written to {output}", err=True)
     else:
         try:
             with open(output, "w", newline="", encoding="utf-8") as file:

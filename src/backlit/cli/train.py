@@ -21,6 +21,7 @@ from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
 from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
+from .report import details, print_details
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -102,7 +103,7 @@ def command(
 ) -> int:
     """Train a network on DATA and test it on rows that it hasn't seen.
 
-    DATA is a name (see: backlit data), a CSV file with a header, .npz, .npy, IDX files, or a folder of them.
+    DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
     if save_to is not None:
         check_writable(save_to)
@@ -142,16 +143,20 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    name, test = score_name(net, parts.train), parts.test
+    name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    loss, score = evaluate(net, state, test())
+    tested = test()
+    loss, score = evaluate(net, state, tested)
+    more = details(net, state, tested, preparation)
     if as_json:
         curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}
         curves |= {"validation_loss": history.validation_loss, "validation_score": history.validation_score}
-        print_json({"test_loss": loss, "score": name, "test_score": score, "updates": state.step, "history": curves})
+        results = {"test_loss": loss, "score": name, "test_score": score, "updates": state.step}
+        print_json({**results, **more, "history": curves})
     else:
         if save_to is not None:
             click.echo(f"saved to {save_to}")
+        print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
     return 130 if history.interrupted else 0
 

@@ -60,8 +60,11 @@ def _refuse_kind(name: str, value: object, array: Array) -> None:
     )
 
 
-def inputs(value: object) -> Array:
-    """x as a read-only view (N, n_in), N and n_in ≥ 1, of any real type, finite if it is in memory."""
+def inputs(value: object, missing: bool = False) -> Array:
+    """x as a read-only view (N, n_in), N and n_in ≥ 1, of any real type, finite if it is in memory.
+
+    ``missing``: NaN may stand for a value that isn't there; then nothing is looked at.
+    """
     x = as_view("x", value)
     if x.dtype.kind not in "biuf":
         _refuse_kind("x", value, x)
@@ -69,7 +72,8 @@ def inputs(value: object) -> Array:
         raise BadInput(f"x has shape {x.shape}: wanted (N, n_in); for one input, reshape to (N, 1): x.reshape(-1, 1)")
     if x.ndim != 2 or 0 in x.shape:
         raise BadInput(f"x has shape {x.shape}: wanted (N, n_in) with at least one row and one column")
-    check_finite("x", x)
+    if not missing:
+        check_finite("x", x)
     return x
 
 

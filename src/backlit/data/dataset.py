@@ -23,11 +23,14 @@ class Dataset:
     texts, bools), (N,) numbers, or (N, n_out) numbers. ``sample_weight`` is (N,), ≥ 0. Arrays in memory
     must be finite. ``classes`` names all labels where y may lack some; ``columns`` the n_in inputs;
     ``target`` what y is called; ``note`` is a sentence on how the data was read; ``test`` is the Dataset to
-    test on, or a function that is called for it at first use. Raises BadInput for anything that does not
-    fit.
+    test on, or a function that is called for it at first use. ``categories`` marks a raw table: one entry
+    for each column of x, None where it holds numbers, else the texts that its entries are the places of; NaN
+    is missing. Only a Preparation can use a raw table. Raises BadInput for anything that does not fit.
     """
 
-    __slots__ = ("_classes", "_columns", "_last", "_note", "_sample_weight", "_target", "_test", "_x", "_y")
+    __slots__ = (
+        "_categories", "_classes", "_columns", "_last", "_note", "_sample_weight", "_target", "_test", "_x", "_y",
+    )  # fmt: skip
 
     _sample_weight: Array | None
     _classes: tuple[Label, ...] | None
@@ -41,11 +44,13 @@ class Dataset:
         *,
         classes: Iterable[Label] | None = None,
         columns: Iterable[str] | None = None,
+        categories: tuple[tuple[str, ...] | None, ...] | None = None,
         target: str | None = None,
         note: str = "",
         test: Dataset | Callable[[], Dataset | None] | None = None,
     ) -> None:
-        self._x = arrays.inputs(x)
+        self._x = arrays.inputs(x, missing=categories is not None)
+        self._categories = categories
         self._y = arrays.answers(y, len(self._x))
         self._sample_weight = None if sample_weight is None else arrays.weights(sample_weight, len(self._x))
         self._classes = None if classes is None else _sorted_classes(classes, self._y)
@@ -98,6 +103,11 @@ class Dataset:
         return self._columns
 
     @property
+    def categories(self) -> tuple[tuple[str, ...] | None, ...] | None:
+        """What the columns of a raw table hold; None where x is numbers that a network can take."""
+        return self._categories
+
+    @property
     def target(self) -> str | None:
         """The name of the column that y came from, or None."""
         return self._target
@@ -146,6 +156,11 @@ class Dataset:
         is a sigmoid. An (N, n_out) matrix passes unchanged. New arrays are float32, or float64 where x is.
         Raises BadInput where widths differ or the loss has no meaning for a value.
         """
+        if self._categories is not None:
+            raise BadInput(
+                "this table holds texts or missing values, which a network can't take: prepare it first with "
+                "p = bl.Preparation.learn(data); data = p.apply_to(data)"
+            )
         key = (net.sizes[-1], net.output, net.loss)
         if self._last is None or self._last[0] != key:
             dtype = np.float64 if self._x.dtype == np.float64 else np.float32
@@ -168,6 +183,7 @@ class Dataset:
         if self._sample_weight is not None:
             part._sample_weight = arrays.as_view("sample_weight", np.asarray(self._sample_weight)[numbers])
             arrays.check_some_weight(part._sample_weight)
+        part._categories = self._categories
         part._classes, part._columns, part._target = self.classes, self._columns, self._target
         part._note, part._test, part._last = self._note, None, None
         return part

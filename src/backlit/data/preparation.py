@@ -16,18 +16,24 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array, blocks, inputs
+from .columns import Categories
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
 from .targets import Label, classes_with
 from .wording import listed, shown
 
 MOST_INPUTS = 10_000_000  # of a record; more is no model of ours
-FIELDS = ("inputs", "columns", "target", "classes", "mean", "scale", "target_mean", "target_scale")
+Numbers = tuple[float, ...] | None
+FIELDS = ("inputs", "columns", "target", "classes", "mean", "scale", "target_mean", "target_scale", "categories")
 
 
 @dataclass(frozen=True)
 class Preparation:
     """How raw inputs (N, inputs) become a network's: (x - mean) / scale for each column, or as they are.
+
+    A missing number counts as the mean. A column of ``categories`` (None for numbers) becomes one input for each of
+    them, 1 where it is meant and 0 elsewhere; "" is a missing value that training had, and what training didn't have
+    is 0 everywhere. So do scikit-learn's SimpleImputer, StandardScaler and OneHotEncoder(handle_unknown="ignore").
 
     ``mean`` and ``scale`` hold one number per column, in the column's unit, or are both None: nothing is
     changed. ``columns`` and ``target`` are the names that tables are read by; ``classes`` the labels in
@@ -43,6 +49,7 @@ class Preparation:
     scale: tuple[float, ...] | None = None
     target_mean: tuple[float, ...] | None = None
     target_scale: tuple[float, ...] | None = None
+    categories: tuple[Categories, ...] | None = None
 
     @classmethod
     def learn(cls, data: Dataset, scale: bool = True, scale_target: bool = False) -> Preparation:
@@ -55,8 +62,10 @@ class Preparation:
         classes = data.classes
         if classes is not None and len(classes) > MOST_CLASSES:
             classes = None  # integers that are numbers, not labels: not worth a place in the model's file
-        of_x = _mean_and_deviation(data.x, data.columns) if scale else (None, None)
-        of_y: tuple[tuple[float, ...] | None, ...] = (None, None)
+        of_x: tuple[Numbers, Numbers] = (None, None)
+        of_y: tuple[Numbers, Numbers] = (None, None)
+        if scale:
+            of_x = _mean_and_deviation(data.x, data.columns, data.categories)
         if scale_target:
             if data.y.dtype.kind == "U":
                 raise BadInput(
@@ -65,31 +74,55 @@ class Preparation:
             of_y = _mean_and_deviation(
                 data.y.reshape(len(data), -1), (data.target,) if data.target and data.y.ndim == 1 else None
             )
-        return cls(n_in, data.columns, data.target, classes, *of_x, *of_y)
+        return cls(n_in, data.columns, data.target, classes, *of_x, *of_y, categories=_categories_in(data))
 
     def apply(self, x: object) -> Array:
-        """Prepared rows (N, inputs), a new float32 array; without mean and scale, a view of x as it is."""
-        raw = inputs(x)
+        """Prepared rows (N, width), a new float32 array; without mean, scale and categories, a view of x as it is.
+
+        x (N, inputs) is as ``load_inputs`` gives it: numbers, and of categories their places. Raises BadInput for
+        another width and for infinite numbers.
+        """
+        raw = inputs(x, missing=self.mean is not None or self.categories is not None)
         if raw.shape[1] != self.inputs:
             raise BadInput(f"x has shape {raw.shape}: wanted (N, {self.inputs}), as in training; give the same columns")
-        if self.mean is None or self.scale is None:
+        if self.mean is None and self.categories is None:
             return raw
-        mean, scale = np.array(self.mean), np.array(self.scale)
-        result = np.empty(raw.shape, np.float32)
+        result = np.zeros((len(raw), self.width), np.float32)
         for start, block in blocks(raw):
-            with np.errstate(over="ignore", invalid="ignore"):
-                part = result[start : start + len(block)]
-                part[:] = (block.astype(np.float64) - mean) / scale
-            bad = ~np.isfinite(part)
-            if bad.any():
-                row, column = (int(i) for i in np.argwhere(bad)[0])
-                raise BadInput(
-                    f"x[{start + row}, {column}] is {float(block[row, column])}: too large or missing for "
-                    "its column, "
-                    f"which had mean {mean[column]:.6g} and deviation {scale[column]:.6g} in training; "
-                    "correct it"
-                )
+            self._apply_block(block, result[start : start + len(block)], start)
         return result
+
+    @property
+    def width(self) -> int:
+        """How many inputs the network has: one for each number, one for each category."""
+        kinds = self.categories or (None,) * self.inputs
+        return sum(1 if known is None else len(known) for known in kinds)
+
+    def _apply_block(self, block: Array, result: Array, start: int) -> None:
+        """Writes the prepared rows of ``block`` (rows, inputs) into ``result`` (rows, width), which holds zeros."""
+        mean = np.zeros(self.inputs) if self.mean is None else np.array(self.mean)
+        scale = np.ones(self.inputs) if self.scale is None else np.array(self.scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = ((block.astype(np.float64) - mean) / scale).astype(np.float32)
+        if self.mean is not None:
+            scaled[np.isnan(block)] = 0  # the mean stands for what is missing
+        kinds = self.categories or (None,) * self.inputs
+        numbers = np.array([known is None for known in kinds])
+        bad = ~np.isfinite(scaled) & numbers
+        if bad.any():
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            raise BadInput(
+                f"x[{start + row}, {column}] is {float(block[row, column])}: too large or missing for its column, "
+                f"which had mean {mean[column]:.6g} and deviation {scale[column]:.6g} in training; correct it"
+            )
+        if numbers.all():
+            result[:] = scaled
+            return
+        first = np.cumsum([0, *(1 if known is None else len(known) for known in kinds)])
+        result[:, first[:-1][numbers]] = scaled[:, numbers]
+        for column in np.flatnonzero(~numbers).tolist():
+            rows = np.flatnonzero(block[:, column] >= 0)  # neither missing nor unknown
+            result[rows, first[column] + block[rows, column].astype(np.int64)] = 1
 
     def apply_to(self, data: Dataset) -> Dataset:
         """``data`` and its test part with prepared inputs: columns found by name, classes those of training.
@@ -102,7 +135,7 @@ class Preparation:
             y,
             data.sample_weight,
             classes=classes_with(self.classes, y),
-            columns=self.columns,
+            columns=self.inputs_of_columns,
             target=data.target,
             note=data.note,
             test=None if data.test_source is None else partial(_prepared_test, self, data),
@@ -129,23 +162,66 @@ class Preparation:
         restored: Array = outputs * np.array(self.target_scale) + np.array(self.target_mean)
         return restored
 
+    @property
+    def inputs_of_columns(self) -> tuple[str, ...] | None:
+        """The names of the network's inputs: ``age``, ``colour=red``."""
+        if self.columns is None or self.categories is None:
+            return self.columns
+        pairs = zip(self.columns, self.categories, strict=True)
+        names = [[name] if known is None else [f"{name}={text}" for text in known] for name, known in pairs]
+        every = tuple(name for group in names for name in group)
+        return every if len(set(every)) == len(every) else None
+
     def _columns_of(self, data: Dataset) -> Array:
-        if self.columns is None or data.columns is None or self.columns == data.columns:
-            return data.x
-        missing = [name for name in self.columns if name not in data.columns]
-        if missing:
-            raise BadInput(
-                f"column {shown(missing[0])} is missing: wanted {listed(self.columns)}, came {listed(data.columns)}"
-            )
-        return data.x[:, [data.columns.index(name) for name in self.columns]]
+        """x of ``data``: its columns in the order of training, its categories as their places here."""
+        x, given = data.x, data.categories
+        if self.columns is not None and data.columns is not None and self.columns != data.columns:
+            missing = [name for name in self.columns if name not in data.columns]
+            if missing:
+                raise BadInput(
+                    f"column {shown(missing[0])} is missing: wanted {listed(self.columns)}, came {listed(data.columns)}"
+                )
+            places = [data.columns.index(name) for name in self.columns]
+            x = x[:, places]
+            given = None if given is None else tuple(given[place] for place in places)
+        if self.categories is None and given is None:
+            return x
+        return self._known(x, given or (None,) * x.shape[1])
+
+    def _known(self, x: Array, given: tuple[Categories, ...]) -> Array:
+        """x (N, inputs) with the places of ``given`` texts turned into those of the categories of training."""
+        result = x.astype(np.float64)
+        known = self.categories or (None,) * self.inputs
+        if len(given) != len(known):
+            raise BadInput(f"x has shape {x.shape}: wanted (N, {self.inputs}), as in training; give the same columns")
+        for column, (texts, wanted) in enumerate(zip(given, known, strict=True)):
+            name = self.columns[column] if self.columns else column
+            if wanted is None:
+                if texts is not None:
+                    raise BadInput(
+                        f"column {shown(name)} holds texts such as {shown(texts[0])}: wanted numbers, as in training"
+                    )
+                continue
+            values = result[:, column]
+            if texts is None:  # by chance every text in these rows is a number
+                spelled = {value: f"{value:g}" for value in np.unique(values[~np.isnan(values)]).tolist()}
+            else:
+                spelled = {float(place): text for place, text in enumerate(texts)}
+            codes = np.full(len(values), float(wanted.index("")) if "" in wanted else -1.0)
+            for value, text in spelled.items():
+                codes[values == value] = wanted.index(text) if text in wanted else -1
+            result[:, column] = codes
+        return result
 
     def to_record(self) -> dict[str, Any]:
         """The fields as JSON takes them: finite numbers, lists, texts, None."""
-        lists = {name: getattr(self, name) for name in FIELDS if name not in ("inputs", "target")}
+        lists = {name: getattr(self, name) for name in FIELDS if name not in ("inputs", "target", "categories")}
+        kinds = self.categories
         return {
             "inputs": self.inputs,
             "target": self.target,
             **{name: None if value is None else list(value) for name, value in lists.items()},
+            "categories": None if kinds is None else [None if known is None else list(known) for known in kinds],
         }
 
     @classmethod
@@ -166,28 +242,54 @@ class Preparation:
         outputs = record["target_mean"]
         n_out = max(1, len(outputs)) if isinstance(outputs, list) else 1
         of_y = _scaling("target_mean", "target_scale", record, n_out)
-        return cls(n, columns, target, _classes(record["classes"]), *of_x, *of_y)
+        categories = _categories("categories", record["categories"], n)
+        return cls(n, columns, target, _classes(record["classes"]), *of_x, *of_y, categories=categories)
 
 
 def _prepared_test(preparation: Preparation, data: Dataset) -> Dataset | None:
     return None if data.test is None else preparation.apply_to(data.test)
 
 
-def _mean_and_deviation(x: Array, columns: tuple[str, ...] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _categories_in(data: Dataset) -> tuple[Categories, ...] | None:
+    """The categories of each column that occur in these rows, sorted; "" among them where some are missing."""
+    if data.categories is None:
+        return None
+    found: list[Categories] = []
+    for column, texts in enumerate(data.categories):
+        if texts is None:
+            found.append(None)
+            continue
+        values = data.x[:, column]
+        present = [texts[int(code)] for code in np.unique(values[~np.isnan(values)])]
+        found.append(tuple(sorted([*present, ""] if np.isnan(values).any() else present)))
+    return tuple(found)
+
+
+def _mean_and_deviation(
+    x: Array, columns: tuple[str, ...] | None, categories: tuple[Categories, ...] | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """One number per column of x, in float64, by two passes: one pass loses digits where the mean is large."""
     n, n_in = x.shape
-    total, squares = np.zeros(n_in), np.zeros(n_in)
+    total, squares, count = np.zeros(n_in), np.zeros(n_in), np.full(n_in, n)
     low, high = np.full(n_in, np.inf), np.full(n_in, -np.inf)
+    texts = np.zeros(n_in, bool) if categories is None else np.array([known is not None for known in categories])
     with np.errstate(over="ignore", invalid="ignore"):
         for _, block in blocks(x):
             exact = block.astype(np.float64)
+            low, high = np.fmin(low, np.fmin.reduce(exact)), np.fmax(high, np.fmax.reduce(exact))
+            if categories is not None:
+                gone = np.isnan(exact)
+                exact[gone], count = 0, count - gone.sum(axis=0)
             total += exact.sum(axis=0)
-            low, high = np.minimum(low, exact.min(axis=0)), np.maximum(high, exact.max(axis=0))
-        mean = total / n
+        mean = total / np.maximum(count, 1)
         for _, block in blocks(x):
-            squares += ((block.astype(np.float64) - mean) ** 2).sum(axis=0)
+            apart = block.astype(np.float64) - mean
+            if categories is not None:
+                apart[np.isnan(apart)] = 0  # the mean stands for what is missing
+            squares += (apart**2).sum(axis=0)
         deviation = np.sqrt(squares / n)
-    constant = low == high  # what it deviates are roundings of its mean
+    mean[texts], deviation[texts] = 0, 1
+    constant = (low == high) & ~texts  # what it deviates are roundings of its mean
     mean[constant], deviation[constant] = low[constant], 0
     odd = ~np.isfinite(mean + deviation)
     if odd.any():
@@ -230,6 +332,21 @@ def _floats(field: str, value: object, n: int) -> tuple[float, ...] | None:
     if not all(map(math.isfinite, numbers)):
         raise _odd(field, wanted, next(v for v in numbers if not math.isfinite(v)))
     return numbers
+
+
+def _categories(field: str, value: object, n: int) -> tuple[Categories, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != n:
+        raise _odd(field, f"{n} lists of texts or nulls, or null", value)
+    return tuple(None if entry is None else _sorted_texts(field, entry) for entry in value)
+
+
+def _sorted_texts(field: str, value: object) -> tuple[str, ...]:
+    texts = _texts(field, value)
+    if texts is None or list(texts) != sorted(texts):
+        raise _odd(field, "lists of different, sorted texts", value)
+    return texts
 
 
 def _texts(field: str, value: object) -> tuple[str, ...] | None:

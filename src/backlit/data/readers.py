@@ -11,13 +11,13 @@ from .idx import read_idx
 from .mnist import find_idx_folder, idx_pair, labels_beside, read_idx_folder
 from .named import KNOWN, load_named
 from .preparation import Preparation
-from .tables import read_table, read_table_columns
+from .tables import PARQUET, read_table, read_table_columns
 from .wording import about, did_you_mean, listed, place, shown
 
 NAMES = tuple(known.name for known in KNOWN)
-TABLES = (".csv", ".tsv", ".txt")
+TABLES = (".csv", ".tsv", ".txt", *PARQUET)
 LOADABLE = (
-    "a .csv, .tsv or .txt table with a header, an .npz archive, x.npy beside y.npy, an IDX file (also "
+    "a .csv, .tsv, .txt or .parquet table, an .npz archive, x.npy beside y.npy, an IDX file (also "
     ".gz) beside "
     "its labels, or a folder with MNIST's four files or with x.npy and y.npy"
 )
@@ -58,8 +58,11 @@ def load_inputs(name_or_path: str | os.PathLike[str], preparation: Preparation |
     path = _existing(name_or_path)
     kind = _kind(path)
     if kind == "table":
-        columns, target = (preparation.columns, preparation.target) if preparation else (None, None)
-        return read_table_columns(path, columns, target)
+        if preparation is None:
+            x = read_table_columns(path, None, None)
+            with about(path):
+                return inputs(x)
+        return read_table_columns(path, preparation.columns, preparation.target, preparation.categories)
     if path.is_dir():
         return load_dataset(path).x
     x = npz_inputs(path) if kind == "npz" else read_npy(path) if kind == "npy" else read_idx(path, as_images=True)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data import Dataset
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
-from ..optimizers import SGD, AdamW, Optimizer, rate_at, slots_of
+from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
 from ..state import Floats, State
 from .reference import checked_rates, checked_rows
 
@@ -155,6 +155,7 @@ def _settings(opt: Optimizer) -> dict[str, Any]:
         **{name: getattr(opt, name, 0.0) for name in names},
         "nesterov": isinstance(opt, SGD) and opt.nesterov,
         "l2_over_batch": not isinstance(opt, AdamW) and opt.l2_over == "batch",
+        "raw_epsilon": isinstance(opt, Adam) and opt.epsilon_with == "raw",
     }
 
 

@@ -1,0 +1,276 @@
+"""One run of the solvers "sgd" and "adam": rates, curves and the end of a run, as scikit-learn has them.
+
+It reads what training.train yields, and stops it with break; the estimator's fitted attributes are written here.
+Nothing is validated here, and no gradient computed.
+"""
+
+# mypy: disable-error-code="import-untyped, untyped-decorator"
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ..batches import Order, Rows
+from ..data import Dataset
+from ..errors import Diverged
+from ..evaluation import evaluate
+from ..network import Network
+from ..observers import History
+from ..observers.display import Display
+from ..optimizers import SGD, Adam
+from ..state import State
+from ..training import Progress, train
+from .lbfgs import squared_weights
+
+SMALLEST_RATE = 1e-6  # of learning_rate="adaptive": below it the run ends
+
+
+class ShuffledRows:
+    """epoch -> row numbers, drawn as scikit-learn draws them: each epoch shuffles the order of the one before."""
+
+    def __init__(self, n_rows: int, random: np.random.RandomState) -> None:
+        self.n_rows, self.random = n_rows, random
+        self.beginning = copy.deepcopy(random)
+        self.epoch, self.rows = -1, np.arange(n_rows)
+
+    def __call__(self, epoch: int) -> Rows:
+        if epoch < self.epoch:  # a replay goes back
+            again = ShuffledRows(self.n_rows, copy.deepcopy(self.beginning))
+            return again(epoch)
+        while self.epoch < epoch:
+            places = np.arange(self.n_rows)
+            self.random.shuffle(places)  # what sklearn.utils.shuffle draws, without its checks in every epoch
+            self.rows = self.rows[places]
+            self.epoch += 1
+        return self.rows
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows to validate with: as the network takes them, and what the estimator's score compares."""
+
+    data: Dataset
+    score: Callable[[State], float]
+
+
+@dataclass
+class Descent:
+    """One run; ``run`` gives the State it ends with.
+
+    start:    the State to go on from; its steps and epochs are counted on.
+    epochs:   how many at most.
+    share:    what a reported loss is divided by: the outputs, where scikit-learn reports their mean.
+    single:   a call of partial_fit: one epoch, and no word about convergence.
+    """
+
+    estimator: Any
+    net: Network
+    opt: SGD | Adam
+    data: Dataset
+    start: State
+    order: Order
+    batch_size: int
+    epochs: int
+    share: int
+    held: Held | None
+    single: bool
+
+    def run(self) -> State:
+        est = self.estimator
+        self.penalty = 0.0
+        self.seen_loss: list[float] = []
+        self.weights_before = squared_weights(self.start.layers)
+        self.ends_at = np.inf if est.max_time is None else monotonic() + est.max_time
+        self.diverged = False
+        self.history = History()
+        newest, stopped = None, False
+        offset = self.start.step
+        begin = replace(self.start, step=0, started=self.start.started - offset, epoch_losses=(), epoch_sum=0.0)
+        state = begin
+        run = train(
+            self.net, replace(self.opt, rate=self.rate), self.data, batch_size=self.batch_size, epochs=self.epochs,
+            state=begin, engine=est.engine, order=self.order, stretch=self.stretch(),
+        )  # fmt: skip
+        try:
+            with self.display() as show:
+                for newest in run:
+                    stopped = self.saw(newest)
+                    show(newest)
+                    if stopped:
+                        break
+        except Diverged as error:
+            state, newest = self.ran_away(error), None
+        except KeyboardInterrupt:
+            stopped = True
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        if newest is not None:
+            state = newest.state()
+        if not (stopped or self.single or self.diverged):
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.epochs}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        self.unfinished()
+        losses = (*self.start.epoch_losses, *state.epoch_losses)
+        return replace(state, step=offset + state.step, started=offset + state.started, epoch_losses=losses)
+
+    # --- the rate -----------------------------------------------------------------------------------------------
+
+    @property
+    def rate(self) -> Any:
+        """A number where it never changes, otherwise what the loop is to ask before each stretch of steps."""
+        schedule = self.estimator.learning_rate
+        if callable(schedule):
+            before, first = self.start.epoch_losses, self.start.step
+            return lambda step, losses: schedule(first + step, (*before, *losses))
+        if self.net_rate_is_constant:
+            return self.estimator._rate
+        return lambda step, losses: self.estimator._rate
+
+    @property
+    def net_rate_is_constant(self) -> bool:
+        return isinstance(self.opt, Adam) or self.estimator.learning_rate == "constant"
+
+    def lower_rate(self) -> bool:
+        """With learning_rate="adaptive", a fifth of the rate, and True; False where the run is to end."""
+        est = self.estimator
+        if self.net_rate_is_constant or est.learning_rate != "adaptive":
+            return False
+        if est._rate <= SMALLEST_RATE:
+            self.say("Learning rate too small.")
+            return False
+        est._rate /= 5.0
+        self.say(f"Setting learning rate to {est._rate:f}")
+        est._no_improvement_count = 0
+        return True
+
+    # --- what is seen -------------------------------------------------------------------------------------------
+
+    def saw(self, progress: Progress) -> bool:
+        """Takes note of one Progress; True ends the run."""
+        est = self.estimator
+        self.add_penalty(progress)
+        self.seen_loss.append(float(progress.losses[-1]))
+        self.history(progress)
+        stop = False
+        if progress.epoch_loss is not None:
+            loss = progress.epoch_loss / self.share + self.penalty / len(self.data)
+            self.penalty = 0.0
+            stop = self.epoch_ended(loss, progress)
+        for callback in est.callbacks or ():
+            stop |= callback(progress) is True
+        if monotonic() > self.ends_at and not stop:
+            warnings.warn(
+                f"max_time={est.max_time} s is over after {est.n_iter_} iterations and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+            stop = True
+        return stop
+
+    def stretch(self) -> int | None:
+        """1 where the L2 term is so large that its changes within an epoch could decide when the run ends."""
+        size = 0.5 * self.opt.l2 * self.weights_before / self.batch_size
+        return 1 if size > 10 * self.estimator.tol else None
+
+    def add_penalty(self, progress: Progress) -> None:
+        """Adds rows · alpha/(2·Σs)·‖W‖² of the steps since the last Progress, as reported losses contain it.
+
+        Between two Progress, ‖W‖² goes in a straight line: exact where every step is seen, see ``stretch``.
+        """
+        if not self.opt.l2:
+            return
+        k = len(progress.losses)
+        after = squared_weights(progress.state().layers)
+        squares = self.weights_before + (after - self.weights_before) * np.arange(k) / k
+        self.penalty += 0.5 * self.opt.l2 * float(self.rows_per_weight(progress)[-k:] @ squares)
+        self.weights_before = after
+
+    def rows_per_weight(self, progress: Progress) -> Any:
+        """rows/Σs of the batches (k,) of the epoch up to this Progress."""
+        s = self.data.sample_weight
+        if s is None:
+            return np.ones(progress.batch)
+        rows = self.order(progress.epoch - 1) if callable(self.order) else np.arange(len(s))
+        starts = np.arange(0, len(rows), self.batch_size)
+        ratio = np.diff([*starts, len(rows)]) / np.add.reduceat(s[rows], starts)
+        return ratio[: progress.batch]
+
+    def epoch_ended(self, loss: float, progress: Progress | None) -> bool:
+        """Writes the curves of one epoch; True if the run is to end. Without Progress, the numbers ran away."""
+        est = self.estimator
+        est.n_iter_ += 1
+        est.t_ += len(self.data)
+        est.loss_ = loss
+        est.loss_curve_.append(loss)
+        if est.verbose and est.verbose != "bar":
+            sys.stdout.write(f"Iteration {est.n_iter_}, loss = {loss:.8f}\n")
+        improved = self.validated(progress) if self.held is not None else None
+        if improved is None or not est.early_stopping:
+            improved = not loss > est.best_loss_ - est.tol
+            est.best_loss_ = min(est.best_loss_, loss) if loss == loss else est.best_loss_
+        est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
+        if est.learning_rate == "invscaling" and isinstance(self.opt, SGD):
+            est._rate = float(est.learning_rate_init) / (est.t_ + 1) ** est.power_t
+        if est._no_improvement_count <= est.n_iter_no_change:
+            return False
+        what = "Validation score" if est.early_stopping else "Training loss"
+        self.say(f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs.")
+        return not self.lower_rate()
+
+    def validated(self, progress: Progress | None) -> bool:
+        """Loss and score on the held rows; whether the score improved. The best State is kept for early stopping."""
+        est, held = self.estimator, self.held
+        assert held is not None
+        loss, score = np.nan, np.nan
+        if progress is not None:
+            state = progress.state()
+            with np.errstate(all="ignore"):  # numbers that run away are seen in the curves
+                loss, score = evaluate(self.net, state, held.data)[0] / self.share, held.score(state)
+        est.validation_loss_curve_.append(loss)
+        est.validation_scores_.append(score)
+        if est.verbose and est.verbose != "bar":
+            sys.stdout.write(f"Validation score: {score:f}\n")
+        improved = not score < est.best_validation_score_ + est.tol
+        if score > est.best_validation_score_:
+            est.best_validation_score_ = score
+            if est.early_stopping:
+                est._best = state
+        return improved
+
+    # --- ends -----------------------------------------------------------------------------------------------------
+
+    def ran_away(self, error: Diverged) -> State:
+        """Keeps NaN in the curves, as scikit-learn does, but says what happened and doesn't go on with NaN."""
+        self.diverged = True
+        warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=6)
+        self.epoch_ended(np.nan, None)
+        state: State = error.state
+        return state
+
+    def unfinished(self) -> None:
+        """A run that ended within its first epoch has no epoch's loss; its last batch's stands for it."""
+        if not hasattr(self.estimator, "loss_") and self.seen_loss:
+            self.estimator.loss_ = self.seen_loss[-1] / self.share
+
+    def say(self, text: str) -> None:
+        if self.estimator.verbose and self.estimator.verbose != "bar":
+            sys.stdout.write(f"{text}\n")
+
+    def display(self) -> AbstractContextManager[Callable[[Progress], None]]:
+        if self.estimator.verbose == "bar":
+            return Display(self.history)
+        return nullcontext(lambda progress: None)

@@ -1,0 +1,88 @@
+"""The solver "lbfgs": scipy's L-BFGS-B over all rows at once, with loss and gradient from chain.py.
+
+It has no mini-batches and hence no Progress; the loop is scipy's.
+"""
+
+# mypy: disable-error-code="import-untyped, untyped-decorator"
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from .. import chain
+from ..network import Network
+from ..optimizers import SGD
+from ..state import Floats, Layers
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the search ended: parameters (P,), the objective there, iterations, and why it isn't converged."""
+
+    parameters: Floats
+    objective: float
+    iterations: int
+    complaint: str | None
+
+
+def search(
+    net: Network, x: Floats, y: Floats, s: Floats, start: Floats, opt: SGD,
+    *, tol: float, max_iter: int, max_fun: int, max_time: float | None, verbose: bool,
+) -> Found:  # fmt: skip
+    """The minimum of the mean loss of x (N, n_in), y (N, n_out), weights s (N,), plus l2/(2·Σs)·‖W‖², in float64."""
+    x, y, s = (array.astype(np.float64) for array in (x, y, s))
+    began, seen = monotonic(), 0
+
+    def watch(intermediate_result: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if verbose:
+            sys.stdout.write(f"Iteration {seen}, loss = {intermediate_result.fun:.8f}\n")
+        if max_time is not None and monotonic() - began > max_time:
+            raise StopIteration
+
+    with np.errstate(all="ignore"):  # a search that runs away is told from its result
+        result = minimize(
+            lambda flat: objective(net, flat, x, y, s, opt),
+            start.astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=watch,
+            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+        )
+    complaint = None
+    if result.status != 0:
+        complaint = (
+            f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): {result.message}. "
+            "Increase max_iter, or scale the data (see sklearn.preprocessing)."
+        )
+    return Found(result.x, float(result.fun), min(int(result.nit), max_iter), complaint)
+
+
+def objective(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, opt: SGD) -> tuple[float, Floats]:
+    """(mean loss with the L2 term, its gradient (P,)) at the parameters ``flat`` (P,)."""
+    layers = Layers(net.sizes, flat)
+    zs, activations = chain.forward(net, layers, x)
+    deltas = chain.backward(net, layers, zs, activations, y)
+    gradient = chain.weighted_sum(net, [x, *activations[:-1]], deltas, s)
+    factor, total = chain.batch_factor(net, s), float(s.sum())
+    gradient.flat[...] *= factor
+    chain.add_l2(opt, gradient, layers, total)
+    loss = float(s @ chain.LOSSES[net.loss].value(zs[-1], activations[-1], y)) * factor
+    return loss + penalty(opt, layers, total), gradient.flat
+
+
+def penalty(opt: SGD, layers: Layers, weight_sum: float) -> float:
+    """l2/(2·Σs)·‖W‖²: what the L2 term of the gradient is the derivative of."""
+    return 0.5 * opt.l2 * squared_weights(layers) / weight_sum
+
+
+def squared_weights(layers: Layers) -> float:
+    """‖W‖² over all layers, without the biases."""
+    return sum(float(np.vdot(layer.W, layer.W)) for layer in layers)
