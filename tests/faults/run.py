@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def main(folder: str, result: str) -> None:
     x, y = data()
     net = bl.Network([100, 60, 5], output="softmax", loss="cross_entropy")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell has it ignored
     print("begun", flush=True)
     state, history = bl.fit(
         net,

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..data import Dataset, Preparation, load_dataset
+from ..data import Dataset, Preparation, load_dataset, stored_preparation
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
@@ -114,7 +114,7 @@ def command(
         click.echo(raw.note, err=True)
     if validation is None and early_stopping is not None:
         validation = 0.1
-    parts = divided(raw, validation, seed)
+    parts = divided(raw, validation, seed, stored_preparation(data))
     del raw  # a large data set isn't kept beside its prepared copy
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
@@ -172,8 +172,11 @@ def check_writable(path: Path) -> None:
         raise BadInput(f"--save {path}: a file in an existing folder that can be written to is wanted.") from None
 
 
-def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
-    """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
+def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:
+    """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left.
+
+    ``stored``: what was learned when the data was imported; its numbers are prepared already, and stay on disk.
+    """
     source = raw.test_source
     train, test = (raw, None) if source is not None else raw.split(1 - TEST_SHARE, seed)
     held: Dataset | None = None
@@ -181,6 +184,8 @@ def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
         if not 0 < validation < 1:
             raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
         train, held = train.split(1 - validation, seed)
+    if stored is not None:
+        return Parts(train, held, lambda: test or raw.test or train, stored)
     # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
     scale = not (train.x.min() >= 0 and train.x.max() <= 1)
     preparation = Preparation.learn(train, scale=scale, scale_target=train.classes is None)
