@@ -42,6 +42,9 @@ _ROOMS = {
     "EarlyStopping": "observers",
     "History": "observers",
     "Checkpoints": "observers",
+    "CSVLog": "observers",
+    "JSONLog": "observers",
+    "TensorBoardLog": "observers",
 }
 
 __all__ = [*_ROOMS, "__version__"]

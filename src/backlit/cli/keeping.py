@@ -18,11 +18,12 @@ OPTIONS = (
     click.option("--every", metavar="UPDATES|TIME", help=f"Such as 200, 30s, 5min. Default: {EVERY}."),
     click.option("--keep", type=click.IntRange(min=1), default=3, show_default=True, help="How many checkpoints stay."),
     click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
+    click.option("--log", metavar="PATH", help="Write the curves to .csv or .jsonl, or a folder for TensorBoard."),
 )
 
 
 def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--checkpoint, --every, --keep and --resume, for a command that gives them to ``checkpoints_of``."""
+    """--checkpoint, --every, --keep and --resume for ``checkpoints_of``, and --log."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, fit
+from ..observers import EarlyStopping, fit, log_to
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
@@ -73,6 +74,8 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
 @click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
 @click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
+@click.option("--order", type=click.Choice([name.replace("_", "-") for name in ORDERS]), default="shuffled",
+              show_default=True, help="Of the rows; in blocks for data on a slow disk.")  # fmt: skip
 @checkpoint_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -94,10 +97,12 @@ def command(
     validation: float | None,
     early_stopping: int | None,
     save_to: Path | None,
+    order: str,
     checkpoint: Path | None,
     every: str | None,
     keep: int,
     resume: bool,
+    log: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -138,6 +143,8 @@ def command(
         engine=engine,
         validation=parts.validation,
         early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
+        order=order.replace("-", "_"),
+        observers=() if log is None else [log_to(log)],
         checkpoints=checkpoints,
         progress=not (quiet or as_json),
     )

@@ -27,6 +27,7 @@ from .wording import listed, place, shown
 
 STORED = "preparation.json"  # how raw columns became the folder's, for models that are trained on it
 STATE = "import.json"  # how far an unfinished import is
+NOTE_EVERY = 64  # chunks between two notes of how far the writing is
 Report = Callable[[str, int, int | None], object]  # (what is being done, rows so far, rows in all if known)
 
 
@@ -249,7 +250,7 @@ def _classes(
 def _write(
     paths: Sequence[Path], folder: Path, preparation: Preparation, position: int, state: dict[str, Any], report: Report
 ) -> None:
-    """Appends the prepared rows to the arrays; after every 64 chunks it is noted how far they are."""
+    """Appends the prepared rows to the arrays; now and then it is noted how far they are."""
     names = columns_of(paths)
     parts = {"train": "", "test": "_test"} if state["rows"]["test"] else {"train": ""}
     share, done, total = state["test_share"], 0, sum(state["rows"].values())
@@ -271,7 +272,7 @@ def _write(
                     mine = test if part == "test" else ~test
                     x_file.write(x[mine].tobytes())
                     y_file.write(y[mine].astype(ytype).tobytes())
-                if number % 64 == 63:
+                if number % NOTE_EVERY == NOTE_EVERY - 1:
                     _sync(files)
                     _store(folder / STATE, state | {"written": done + count})
             done += count

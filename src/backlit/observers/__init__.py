@@ -5,5 +5,9 @@ Here also ``fit``, which drains the loop with them. An observer is called with e
 
 from .checkpoints import Checkpoints as Checkpoints
 from .fitting import fit as fit
+from .logs import CSVLog as CSVLog
+from .logs import JSONLog as JSONLog
+from .logs import TensorBoardLog as TensorBoardLog
+from .logs import log_to as log_to
 from .history import History as History
 from .validation import EarlyStopping as EarlyStopping

@@ -44,7 +44,8 @@ def fit(
 
     validation:      a Dataset or a pair (x, y), evaluated after every epoch.
     early_stopping:  an EarlyStopping, or its patience in epochs; it needs validation, and puts the best State back.
-    observers:       called with every Progress; one that returns True ends the run. One that has ``record() -> dict``
+    observers:       called with every Progress; one that returns True ends the run. One that has ``begin(history)`` is
+                     given the History before the run. One that has ``record() -> dict``
                      and ``restore(dict)`` is kept in checkpoints: plain JSON, and States.
     checkpoints:     a Checkpoints: where and how often the run is kept, and whether to go on with what is there.
     progress:        show a bar on a terminal, lines where there is none.
@@ -60,7 +61,10 @@ def fit(
     validator = None if validation is None else Validation(net, validation, stopping, history)
     if validator is not None:  # before the history: interrupted in between, its lists stay equally long
         chain.insert(0, validator)
-    chain.extend(observers)
+    for observer in observers:
+        if hasattr(observer, "begin"):
+            observer.begin(history)
+        chain.append(observer)
     state = initial_state(net, opt, seed=seed) if state is None else state
     newest: Progress | None = None
     with ExitStack() as open_things:
