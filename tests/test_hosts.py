@@ -88,10 +88,10 @@ def test_a_lost_host_ends_the_others_which_go_on_with_resume(lost, tmp_path):
     _, said = other.communicate(timeout=60)
     assert time.monotonic() - start < END_WITHIN
     assert other.returncode == 1 and "--resume" in one_line(said)
-    victim.kill()
-    victim.communicate()
     if "stopped" in lost:
         os.kill(process, signal.SIGKILL)
+    victim.kill()
+    victim.communicate()
     port = free_port()
     hosts = [Host(rank, port, *options, "--save", tmp_path / "model") for rank in (0, 1)]
     ends = [host.communicate(timeout=300) for host in hosts]

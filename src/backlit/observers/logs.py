@@ -77,26 +77,31 @@ class _Log:
 class _File(_Log):
     """A text file, one line an epoch, on disk when the epoch is over."""
 
-    size = 0
+    lines = size = 0  # of the file, size in bytes
 
     def write(self, entry: Mapping[str, Any]) -> None:
-        with open(self.path, "r+" if self.size else "w", encoding="utf-8", newline="") as file:
+        """Puts the line behind the others; what a run that was killed wrote later goes."""
+        text = self.text(entry).encode()
+        with open(self.path, "r+b" if self.size else "wb") as file:
             file.seek(self.size)
-            file.write(self.text(entry))
+            file.write(text)
             file.truncate()
-            self.size = file.tell()
+        self.size, self.lines = self.size + len(text), self.lines + text.count(b"\n")
 
     def text(self, entry: Mapping[str, Any]) -> str:
+        """The line of an epoch."""
         raise NotImplementedError
 
     def record(self) -> dict[str, Any]:
-        """For a checkpoint: how long the file is."""
-        return super().record() | {"size": self.size}
+        """For a checkpoint: how many lines there are."""
+        return super().record() | {"lines": self.lines}
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Goes on behind what the checkpoint has; anew if the file is gone."""
+        """Goes on behind the lines of the checkpoint; anew if they are gone."""
         super().restore(record)
-        self.size = record["size"] if self.path.exists() and self.path.stat().st_size >= record["size"] else 0
+        kept = self.path.read_bytes().splitlines(keepends=True)[: record["lines"]] if self.path.is_file() else []
+        if len(kept) == record["lines"]:
+            self.lines, self.size = len(kept), sum(map(len, kept))
 
 
 class CSVLog(_File):
