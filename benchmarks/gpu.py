@@ -85,7 +85,7 @@ def with_torch() -> Iterator[tuple[str, Run]]:
 
 def microseconds(run: Run, batch: int, seconds: float) -> float:
     """The median over rounds of µs per step; rows are drawn and the code compiled before the clock starts."""
-    steps = 256 if batch <= 512 else 32
+    steps = 128 if batch <= 512 else 8
     rows = np.random.default_rng(1).integers(0, ROWS, (steps, batch))
     run(rows)
     times, end = [], time.perf_counter() + seconds
