@@ -18,7 +18,7 @@ SIGNATURES = {
     "load_dataset": "(name_or_path, target=None)",
     "step": "(net, opt, state, x, y, *, sample_weight=None, gradient='backpropagation', ",
     "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
-    "watch=())",
+    "watch=(), ",
     "fit": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
     "validation=None, early_stopping=None, observers=(), progress=True)",
     "predict": "(net, state, x)",

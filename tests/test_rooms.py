@@ -18,7 +18,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LEVELS = [
     {"errors", "network", "optimizers"},
     {"state", "data", "batches"},
-    {"chain", "model_file"},
+    {"trace", "model_file"},
+    {"chain"},
     {"engines"},
     {"training", "evaluation", "checks", "explanations"},
     {"observers"},
@@ -33,8 +34,8 @@ INSIDE = {
     "batches": set(),
     "evaluation": set(),
 }
-# Trace shows itself by way of explanations, when it is asked to.
-EXCEPTIONS = {("chain", "explanations")}
+# A Trace computes and shows what it is asked for by way of the rooms that know how.
+EXCEPTIONS = {("trace", "chain"), ("trace", "explanations")}
 
 
 def room_of(file: Path) -> str:

@@ -25,7 +25,7 @@ _ROOMS = {
     "load_dataset": "data",
     "Preparation": "data",
     "step": "chain",
-    "Trace": "chain",
+    "Trace": "trace",
     "open_engine": "engines",
     "available_engines": "engines",
     "train": "training",
@@ -38,6 +38,8 @@ _ROOMS = {
     "to_torch": "export",
     "from_sklearn": "export",
     "from_torch": "export",
+    "explain": "explanations",
+    "explorer": "explanations",
     "fit": "observers",
     "EarlyStopping": "observers",
     "History": "observers",
@@ -45,6 +47,11 @@ _ROOMS = {
     "CSVLog": "observers",
     "JSONLog": "observers",
     "TensorBoardLog": "observers",
+    "check_gradients": "checks",
+    "check_function": "checks",
+    "diagnose": "checks",
+    "Diagnosis": "checks",
+    "audit": "checks",
 }
 
 __all__ = [*_ROOMS, "__version__"]

@@ -16,9 +16,8 @@ The gradients of the examples are added up, divided once, and the parameters cha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from .errors import BadInput
 from .network import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, check_optimizer, rate_at
 from .state import Floats, Layers, State, check_batch, check_state
+from .trace import Trace, TraceLayer
 
 # --- activations: f(z), and its slope da/dz from z and a -------------------------------------------------------
 
@@ -126,11 +126,16 @@ def output_delta(net: Network, z: Floats, a: Floats, y: Floats) -> Floats:
     return slope * ACTIVATIONS[net.output].slope(z, a)
 
 
+def passed_down(delta: Floats, W: Floats) -> Floats:
+    """∂Lᵢ/∂a_below (B, fan_in): the delta of each unit above, times the weight that leads to it, added up."""
+    return delta @ W.T
+
+
 def backward(net: Network, layers: Layers, zs: list[Floats], activations: list[Floats], y: Floats) -> list[Floats]:
     """∂Lᵢ/∂z (B, fan_out) of every layer: from the output down, each from the layer above it."""
     deltas = [output_delta(net, zs[-1], activations[-1], y)]
     for l in range(len(layers) - 2, -1, -1):  # noqa: E741 (l is the layer, here as everywhere)
-        deltas.insert(0, (deltas[0] @ layers[l + 1].W.T) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
+        deltas.insert(0, passed_down(deltas[0], layers[l + 1].W) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
     return deltas
 
 
@@ -164,14 +169,16 @@ def batch_loss(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats) -> f
 
 
 def difference_gradient(
-    net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False
-) -> Floats:
+    net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, step: float = 1e-4, central: bool = False,
+    only: Iterable[int] | None = None,
+) -> Floats:  # fmt: skip
     """∂loss/∂parameter (P,) without a chain rule: move each parameter by ``step``, divide the change by it.
 
     P + 1 forward passes for what backpropagation does in one there and one back; ``central``: to either side, 2P.
+    ``only``: the numbers of the parameters to move; the others get 0.
     """
-    moved, gradient, here = flat.copy(), np.empty_like(flat), batch_loss(net, flat, x, y, s)
-    for p in range(len(flat)):
+    moved, gradient, here = flat.copy(), np.zeros_like(flat), batch_loss(net, flat, x, y, s)
+    for p in range(len(flat)) if only is None else only:
         moved[p] = flat[p] + step
         above = batch_loss(net, moved, x, y, s)
         moved[p] = flat[p] - step
@@ -211,48 +218,6 @@ def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats
 
 
 # --- THE step -------------------------------------------------------------------------------------------------------
-
-
-class TraceLayer(NamedTuple):
-    z: Floats  # each (B, fan_out)
-    a: Floats
-    delta: Floats  # ∂Lᵢ/∂z, before sample weights and reduction
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """One step written out; ``gradient`` is what the optimizer was given, with L2; after = before + update."""
-
-    network: Network
-    optimizer: Optimizer
-    before: State
-    x: Floats
-    y: Floats
-    sample_weight: Floats
-    rate: float
-    layers: tuple[TraceLayer, ...]
-    example_losses: Floats  # (B,)
-    loss: float  # reduced, without L2
-    gradient: Layers
-    update: Layers
-    after: State
-
-    @property
-    def inputs(self) -> list[Floats]:
-        """What each layer takes in (B, fan_in): x, then the activations below."""
-        return [self.x, *(layer.a for layer in self.layers[:-1])]
-
-    @cached_property
-    def example_gradients(self) -> Layers:
-        """``[l].W`` (B, fan_in, fan_out) and ``[l].b`` (B, fan_out), computed when asked."""
-        return example_gradients(self.network, self.inputs, [layer.delta for layer in self.layers])
-
-    def running_sum(self, i: int) -> Layers:
-        """Σ sᵢgᵢ of the first i examples, in the order of the batch; i from 0 to B."""
-        if not 0 <= i <= len(self.x):
-            raise BadInput(f"running_sum: i must be from 0 to {len(self.x)}, the examples of the batch; got {i}.")
-        inputs, deltas = [a[:i] for a in self.inputs], [layer.delta[:i] for layer in self.layers]
-        return weighted_sum(self.network, inputs, deltas, self.sample_weight[:i])
 
 
 def step(

@@ -21,6 +21,7 @@ from .errors import BadInput, Diverged
 from .network import Network
 from .optimizers import Optimizer, check_optimizer, rate_at
 from .state import State, check_state, initial_state
+from .trace import Trace
 
 STRETCH = 0.05  # seconds that one call of the engine should take, so that Ctrl-C and progress stay alive
 KEEP_EVERY = 0.5  # seconds between the states kept for going back to when the numbers run away
@@ -40,12 +41,12 @@ class Watched:
     after: State
     gradient: str = "backpropagation"
 
-    def trace(self) -> chain.Trace:
+    def trace(self) -> Trace:
         """The step replayed by the plain formulas of chain.py and written out."""
         return self._trace
 
     @cached_property
-    def _trace(self) -> chain.Trace:
+    def _trace(self) -> Trace:
         s = self.data.sample_weight
         x, y = self.data.x[self.rows], self.data.targets(self.network)[self.rows]
         weights = None if s is None else s[self.rows]

@@ -25,7 +25,7 @@ OPTIONS = (
     click.option("--rank", type=click.IntRange(min=0), help="Which of them this is, from 0; 0 speaks and saves."),
     click.option("--world", type=click.IntRange(min=1), help="How many they are."),
 )
-FOLLOWER = {"quiet": True, "as_json": False, "save_to": None, "keep": 0, "log": None}  # what every rank but 0 is given
+FOLLOWER = {"quiet": True, "as_json": False, "save_to": None, "keep": 0, "log": None, "plot": None}  # what every rank but 0 is given
 
 
 def host_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -41,6 +41,8 @@ def host_options(command: Callable[..., int]) -> Callable[..., int]:
             raise click.UsageError("--hosts HOST:PORT needs --rank R and --world N, with R from 0 to N - 1.")
         if options["engine"] not in ("auto", "jax"):
             raise click.UsageError(f"--hosts is for --engine jax; got {options['engine']!r}.")
+        if options["watch"] or options["report"]:
+            raise click.UsageError("--hosts goes without --watch and --report: watch a run of one process.")
         options["engine"] = "jax"
         code = _child_under_watch()
         if code is not None:

@@ -16,13 +16,14 @@ from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, fit, log_to
+from ..observers import EarlyStopping, History, fit, log_to
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
-from ..state import initial_state
+from ..state import State, initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
 from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
 from .report import details, print_details
+from .watching import Run, check_watching, draw_curves, picture_options, show_watched
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -77,6 +78,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--order", type=click.Choice([name.replace("_", "-") for name in ORDERS]), default="shuffled",
               show_default=True, help="Of the rows; in blocks for data on a slow disk.")  # fmt: skip
 @checkpoint_options
+@picture_options
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @host_options
@@ -103,6 +105,9 @@ def command(
     keep: int,
     resume: bool,
     log: str | None,
+    watch: tuple[int, ...] | None,
+    report: Path | None,
+    plot: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -110,8 +115,9 @@ def command(
 
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
-    if save_to is not None:
-        check_writable(save_to)
+    for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
+        if path is not None:
+            check_writable(option, path)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
     raw = load_dataset(data, target)
@@ -124,6 +130,7 @@ def command(
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
     epochs = epochs or max(5, round(UPDATES / per_epoch))
+    check_watching(watch, plot, epochs * per_epoch)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
@@ -150,9 +157,28 @@ def command(
     )
     if save_to is not None:
         save(save_to, net, opt, state, preparation=parts.preparation.to_record())
+    run = Run(net, opt, parts.train, initial_state(net, opt, seed=seed), batch_size, seed, engine)
+    show_watched(run, watch, report, quiet=as_json)
+    if plot is not None:
+        draw_curves(history, plot, quiet=as_json)
+    del run
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    tested = test()
+    tell_results(net, state, test(), history, name, preparation, save_to, as_json)
+    return 130 if history.interrupted else 0
+
+
+def tell_results(
+    net: Network,
+    state: State,
+    tested: Dataset,
+    history: History,
+    name: str,
+    preparation: Preparation,
+    save_to: Path | None,
+    as_json: bool,
+) -> None:
+    """What the trained network makes of the rows to test on; ``name`` is what its score is called."""
     loss, score = evaluate(net, state, tested)
     more = details(net, state, tested, preparation)
     if as_json:
@@ -165,18 +191,17 @@ def command(
             click.echo(f"saved to {save_to}")
         print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
-    return 130 if history.interrupted else 0
 
 
-def check_writable(path: Path) -> None:
-    """BadInput before an hour of training, rather than after it, where the model couldn't be saved."""
+def check_writable(option: str, path: Path) -> None:
+    """BadInput before an hour of training, rather than after it, where the result couldn't be written."""
     try:
         if path.is_dir():
             raise IsADirectoryError
         with NamedTemporaryFile(dir=path.parent):
             pass
     except OSError:
-        raise BadInput(f"--save {path}: a file in an existing folder that can be written to is wanted.") from None
+        raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
 
 
 def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:

@@ -1,0 +1,313 @@
+"""``diagnose``: what is wrong with a gradient that somebody else computed, by name.
+
+From reading their numbers to the verdict; the bugs themselves are in hypotheses.py, the sentences in wording.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import BadInput
+from ..network import Network
+from ..state import Layers, State, check_batch, check_state
+from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
+from .hypotheses import HYPOTHESES
+from .layouts import Foreign, called, read
+from .matching import Constant, Match, Ruler, meaningful
+from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
+from .search import Found, Search, search
+from .slack import corner_slack, magnitudes
+from .wording import bug_text, factor_text, place
+from .wrong_passes import Scene
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MATCH = 1e-6  # how near a candidate must come, of each block's largest entry, in float64
+SINGLE_MATCH, SINGLE_TIMES = 3e-5, 30  # in float32: this, or this many times what float32 costs backlit itself
+# A block's entries are held against this share of its terms at least: with the limits above, that is 1e-14 and 1e-6 of
+# the terms, which is what rounding leaves where they cancel.
+FLOOR, SINGLE_FLOOR = 1e-7, 0.03
+CONSTANT_BUGS = {"sign": "sign", "n": "sum_not_mean", "1/n": "mean_twice"}
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One bug. ``layer`` counts from 1, the first with weights; None: all.
+
+    factor:  theirs = factor · the gradient that this bug gives.
+    error:   what is left once the bug is assumed: the largest difference over the largest entry, worst layer.
+    text:    what it is, where to look, one line of what it should be.
+    """
+
+    name: str
+    layer: int | None
+    factor: float
+    error: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The verdict on a gradient: ``correct``, or ``suspects``, best first. Printing it shows the report.
+
+    error:    of their gradient against the right one: the largest difference over the largest entry, worst layer.
+    remarks:  the form it came in, and its precision.
+    """
+
+    correct: bool
+    suspects: list[Suspect]
+    error: float
+    remarks: tuple[str, ...] = ()
+
+    def _lines(self) -> list[str]:
+        if self.correct:
+            lines = [f"The gradient is right (error {self.error:.1e})."]
+        else:
+            lines = [f"The gradient is wrong (error {self.error:.2g})."]
+        for number, suspect in enumerate(self.suspects, 1):
+            where = "" if suspect.layer is None else f", layer {suspect.layer}"
+            left = "" if suspect.name == "unknown" else f" (explains it to {suspect.error:.0e})"
+            lines.append(f"{number}. {suspect.name}{where}{left}: {suspect.text}")
+        return [*lines, *self.remarks]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def __rich__(self) -> RenderableType:
+        from rich.text import Text
+
+        first, *rest = self._lines()
+        return Text("\n").join([Text(first, style="green" if self.correct else "red"), *map(Text, rest)])
+
+
+def diagnose(
+    gradient: Any, net: Network | None = None, state: State | None = None,
+    x: ArrayLike | None = None, y: ArrayLike | None = None, *,
+    sample_weight: ArrayLike | None = None, previous: Any = None,
+) -> Diagnosis:  # fmt: skip
+    """Says whether a gradient is right, and if it isn't, which bug gives these very numbers.
+
+    gradient:  a pair (weight gradients [(fan_in, fan_out)], bias gradients [(fan_out,)]), reduced over the batch as
+               ``net`` says, or a function f(weights, biases, x, y) that returns one. (fan_out, fan_in), (fan_out, 1)
+               and the other order of the pair are recognised, and said. Or an object with the methods of the
+               well-known book's ``Network``, then without net and state.
+    previous:  the gradient they had one step before, in the same form: only with it can a forgotten zero_grad be seen.
+
+    Each suspect is computed and compared, never guessed. Raises BadInput for what is no gradient of this network.
+    """
+    where = "diagnose"
+    if is_network_object(gradient):
+        found_net, found_state = network_and_state(where, gradient)
+        net, state, gradient = net or found_net, state or found_state, object_gradient(gradient)
+        x, y = rows_of(x, net.sizes[0]), rows_of(y, net.sizes[-1])
+    if net is None or state is None or x is None or y is None:
+        raise BadInput(f"{where}: gradient, net, state, x and y are wanted (or an object with backprop, and x=, y=).")
+    check_state(where, net, state)
+    state = state.astype(np.float64)
+    x, y, s = check_batch(where, net, state, x, y, sample_weight)
+    remarks, repeated = list[str](), False
+    if callable(gradient):
+        gradient, previous, remarks, repeated = _asked_twice(gradient, state, x, y, previous)
+    foreign = read(where, net, gradient, len(x))
+    before = None if previous is None else read(f"{where}: previous", net, previous, len(x)).gradient
+    scene = Scene(net, state.layers, x, y, s, foreign.gradient, before, repeated)
+    if not np.isfinite(scene.right.flat).all():
+        raise BadInput(f"{where}: the right gradient itself is not finite at this state. Look at the parameters and x.")
+    if foreign.turnable and not _judged(scene, foreign).correct and _judged(scene, foreign.turned()).correct:
+        foreign = foreign.turned()
+    verdict = _of_unsummed(scene, foreign) if foreign.unsummed else _judged(scene, foreign)
+    return replace(verdict, remarks=(*verdict.remarks, *foreign.remarks, *remarks))
+
+
+def _asked_twice(
+    f: Callable[..., Any], state: State, x: Any, y: Any, previous: Any
+) -> tuple[Any, Any, list[str], bool]:
+    """What the function gives when called a second time, which must be what it gave the first time."""
+    answers, remarks = [], []
+    for _ in range(2):
+        weights, biases = [layer.W.copy() for layer in state.layers], [layer.b.copy() for layer in state.layers]
+        answer = called("diagnose", f, weights, biases, x.copy(), y.copy())
+        answers.append(_deep_copy(answer))
+        moved = any(not np.array_equal(layer.W, W) for layer, W in zip(state.layers, weights, strict=True))
+        moved |= any(not np.array_equal(layer.b, b) for layer, b in zip(state.layers, biases, strict=True))
+    if moved:
+        remarks.append("The function changes the weights or biases that it is given: it must only read them.")
+    if previous is None and not _same(*answers):
+        remarks.append("A second call with the same arguments gave another gradient: it was diagnosed, with the first "
+                       "as the one before.")  # fmt: skip
+        return answers[1], answers[0], remarks, True
+    return answers[0], previous, remarks, False
+
+
+def _deep_copy(answer: Any) -> Any:
+    """The arrays as they are now: a function may give the same arrays again and add to them."""
+    if isinstance(answer, tuple | list):
+        return [_deep_copy(part) for part in answer]
+    return np.array(answer) if isinstance(answer, np.ndarray) else answer
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, list):
+        return isinstance(second, list) and len(first) == len(second) and all(map(_same, first, second))
+    return bool(np.array_equal(first, second)) if isinstance(first, np.ndarray) else True
+
+
+# --- the verdict ---------------------------------------------------------------------------------------------------
+
+
+def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
+    scene = replace(scene, theirs=foreign.gradient)
+    if not np.isfinite(foreign.gradient.flat).all():
+        return Diagnosis(False, [_not_finite(scene)], float("inf"))
+    floors = [(SINGLE_FLOOR if foreign.single else FLOOR) * size for size in magnitudes(scene)]
+    limits = _limits(scene, foreign.single, floors)
+    right, theirs = blocks(scene.right), blocks(foreign.gradient)
+    error = max(block_errors(theirs, right, floors))
+    slack = corner_slack(scene, 1e-5 if foreign.single else 1e-12)
+    if _within(theirs, right, limits, slack, floors):
+        single = ("Right, as far as float32 goes: computed in float64 the error would be far smaller.",)
+        return Diagnosis(True, [], error, single if foreign.single and error > 1e-10 else ())
+    found = _searched(scene, foreign.single, limits, floors)
+    small = error <= DIFFERENCES_LIMIT and not foreign.single
+    if small and not (found.found and found.found[0].match.error < error / 100):
+        remark = f"Right to {error:.0e}, as finite differences or a lower precision give it; exact would be 1e-12."
+        return Diagnosis(True, [], error, (remark,))
+    suspects = [s for explanation in found.found[:3] for s in _suspects(scene, explanation)]
+    unique = {(s.name, s.layer): s for s in reversed(suspects)}
+    ordered = [s for s in suspects if unique.get((s.name, s.layer)) is s]
+    return Diagnosis(False, ordered or [_unknown(scene, found)], error)
+
+
+def _limits(scene: Scene, single: bool, floors: list[float]) -> list[float]:
+    """How far each block may lie from the right one. In float32: from what float32 does to backlit's own gradient."""
+    if not single:
+        return [EXACT_LIMIT] * (2 * len(scene.layers))
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y, s = (array.astype(np.float32) for array in (scene.x, scene.y, scene.s))
+        own = Scene(
+            scene.net, Layers(scene.net.sizes, scene.layers.flat.astype(np.float32)), x, y, s, scene.theirs
+        ).right
+    errors = block_errors(blocks(own), blocks(scene.right), floors)
+    return [max(SINGLE_MATCH, SINGLE_TIMES * e) if np.isfinite(e) else 0.01 for e in errors]
+
+
+def _within(theirs: list[Any], right: list[Any], limits: list[float], slack: list[Any], floors: list[float]) -> bool:
+    closer = [t - np.clip(t - r, -room, room) for t, r, room in zip(theirs, right, slack, strict=True)]
+    return all(e <= limit for e, limit in zip(block_errors(closer, right, floors), limits, strict=True))
+
+
+def _searched(scene: Scene, single: bool, limits: list[float], floors: list[float]) -> Search:
+    constants = meaningful(scene.net, scene.n, len(scene.x))
+    tolerances = [max(MATCH, limit) if single else MATCH for limit in limits]
+    shifted = None
+    if scene.previous is not None:
+        left = Layers(scene.net.sizes, scene.theirs.flat - scene.previous.flat)
+        shifted = Ruler(blocks(left), tolerances, floors, constants)
+    with np.errstate(all="ignore"):  # a wrong line may leave the finite numbers; then it is not the one
+        return search(scene, Ruler(blocks(scene.theirs), tolerances, floors, constants), shifted)
+
+
+def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
+    """Biases with a row axis: their sum over the rows is judged, divided as the network says or not."""
+    verdicts = []
+    for factor in (1.0, scene.factor):
+        summed = Layers(scene.net.sizes, foreign.gradient.flat.copy())
+        for l in foreign.unsummed:  # noqa: E741
+            summed[l].b[...] *= factor
+        verdicts.append(_judged(scene, replace(foreign, gradient=summed)))
+    best = min(verdicts, key=lambda v: (not v.correct, "unknown" in [s.name for s in v.suspects], len(v.suspects)))
+    everywhere = len(foreign.unsummed) == len(scene.layers) > 1
+    layers = [None] if everywhere else [k + 1 for k in foreign.unsummed]
+    detail = "it still has one row per example"
+    ours = [Suspect("bias_not_summed", layer, 1.0, best.error if best.correct else best.suspects[0].error,
+                    bug_text(scene.net, "bias_not_summed", layer, detail)) for layer in layers]  # fmt: skip
+    return Diagnosis(False, ours + best.suspects, 1.0 if best.correct else best.error, best.remarks)
+
+
+# --- suspects ------------------------------------------------------------------------------------------------------
+
+
+def _suspects(scene: Scene, found: Found) -> list[Suspect]:
+    """The bugs of one explanation, then the constants before them, as suspects."""
+    net, match = scene.net, found.match
+    named = [(name, c.layer, _detail(c), c.detail.startswith("in every hidden")) for name, c in found.bugs]
+    if found.stale:
+        named.insert(0, ("stale_gradient", None, "", False))
+    if match.extra is not None:
+        named.append(_partial(match, match.extra, net.reduction))
+    constants = _constant_bugs(match.factor, net.reduction) if match.factor.price else []
+    if not named:
+        constants = constants or ["scale"]
+        told = "" if len(match.factor.parts) == 1 and constants != ["scale"] else _times(match.factor)
+        return [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None) + told) for c in constants]
+    suspects = []
+    together = " This and the next suspect explain the numbers together." if len(named) > 1 else ""
+    top = _times(match.factor) if match.factor.price else ""
+    for name, layer, detail, hidden_only in named:
+        local = match.extra is not None and not found.bugs
+        factor = match.extra.value if local and match.extra else match.factor.value
+        text = bug_text(net, name, layer, detail, hidden_only) + top + together
+        suspects.append(Suspect(name, layer, factor, match.error, text))
+        together = ""
+    return suspects + [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None)) for c in constants]
+
+
+def _times(constant: Constant) -> str:
+    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}."
+
+
+def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
+    """The names that the parts of a constant have. A sum that should be a sum has none."""
+    names = CONSTANT_BUGS if reduction == "mean" else {"sign": "sign"}
+    return list(dict.fromkeys(names[part] for part in constant.parts if part in names))
+
+
+def _detail(candidate: Any) -> str:
+    if candidate.how.updated:
+        return f"as if they had moved by {candidate.how.rate:.6g} times their gradient"
+    return "" if candidate.detail.startswith("in every hidden") else str(candidate.detail)
+
+
+def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | None, str, bool]:
+    """The bug of a constant before a part of the gradient."""
+    meaning = f"{extra.value:.6g}: {factor_text(extra.parts, extra.value)}"
+    if match.part in ("biases", "weights"):
+        name = (_constant_bugs(extra, reduction) or ["scale"])[0]
+        return name, None, f"only the {match.part}, {meaning}", False
+    parts = {"down": ", it and every layer below it", "layer_biases": ", only its biases", "layer_weights":
+             ", only its weights"}  # fmt: skip
+    return "layer_scale", match.layer, meaning + parts.get(str(match.part), ""), False
+
+
+def _unknown(scene: Scene, result: Search) -> Suspect:
+    net = scene.net
+    per_block = block_errors(blocks(scene.theirs), blocks(scene.right), [FLOOR * size for size in magnitudes(scene)])
+    wrong = [k // 2 for k, e in enumerate(per_block) if e > DIFFERENCES_LIMIT]
+    top = max(wrong, default=0)
+    parts = [f"none of the bugs with a name gives these numbers. Going down from the output, {place(net, top + 1)} is "
+             "the first whose gradient is wrong: look there."]  # fmt: skip
+    if not scene.theirs.flat.any():
+        parts = ["every entry is 0: nothing was written into the gradient, or another array was returned."]
+    if result.nearest is not None:
+        name, candidate, apart = result.nearest
+        parts.append(f"The nearest is {name} in {place(net, candidate.layer)}, which still leaves {apart:.1%}.")
+    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES]
+    names += ["stale_gradient"] if scene.previous is not None else []
+    pairs = ", and any two of them together" if result.pairs_tried else "; two at once would take too long here"
+    parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}{pairs}.")
+    if scene.previous is None:
+        parts.append("stale_gradient can only be seen with previous=, the gradient of the step before.")
+    return Suspect("unknown", top + 1, 1.0, max(per_block), " ".join(parts))
+
+
+def _not_finite(scene: Scene) -> Suspect:
+    layers = [k + 1 for k, layer in enumerate(scene.theirs) if not all(np.isfinite(a).all() for a in layer)]
+    text = (f"the gradient of layer {', '.join(map(str, layers))} holds NaN or infinity. Look for an exp or log that "
+            "leaves its range, or a division by 0, and begin with the last of these layers.")  # fmt: skip
+    return Suspect("unknown", layers[-1], 1.0, float("inf"), text)

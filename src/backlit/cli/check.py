@@ -1,0 +1,144 @@
+"""``backlit check``: runs somebody's own backpropagation, checks it, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..checks import Diagnosis, check_gradients, diagnose
+from ..checks.foreign import Answer, Run, run_file
+from ..checks.network_objects import loss_of
+from ..errors import BadInput
+from ..network import HIDDEN, LOSSES, NEEDS_OUTPUT, OUTPUT, REDUCTIONS, Network
+from ..state import Floats, State, initial_state
+from .common import json_option, print_json
+
+DEFAULT_SIZES = "4,5,3"
+WIDTH = 110  # of the lines of the report
+
+
+class _Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Sizes of all layers, such as 4,5,3."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            sizes = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            sizes = ()
+        if len(sizes) < 2 or min(sizes) < 1:
+            self.fail(f"the units of every layer, inputs first, such as {DEFAULT_SIZES}, are wanted; got {value!r}.")
+        return sizes
+
+
+@click.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sizes", type=_Sizes(), default=DEFAULT_SIZES, show_default=True, help="Units, inputs first.")
+@click.option("--hidden", type=click.Choice(HIDDEN), default="sigmoid", show_default=True, help="Hidden activation.")
+@click.option(
+    "--output", type=click.Choice(OUTPUT), help="Output activation. Default: sigmoid, or what the loss needs."
+)
+@click.option("--loss", type=click.Choice(LOSSES), help="Its loss. Default: quadratic, or what the class's cost says.")
+@click.option("--reduction", type=click.Choice(REDUCTIONS), default="mean", show_default=True, help="Over the batch.")
+@click.option("--batch", type=click.IntRange(1, 1000), default=5, show_default=True, help="Examples to run it on.")
+@click.option("--time-limit", type=click.FloatRange(min=0.1), default=20, show_default=True, help="Seconds.")
+@json_option
+def command(
+    file: Path, sizes: tuple[int, ...], hidden: str, output: str | None, loss: str | None, reduction: str, batch: int,
+    time_limit: float, as_json: bool,
+) -> int:  # fmt: skip
+    """Find out what is wrong with the backpropagation in FILE, a Python file that is EXECUTED in a process of its own.
+
+    FILE has a function backprop(weights, biases, x, y) that returns (weight gradients, bias gradients) for a batch, or
+    a class with the methods of the well-known book's Network. The options say which network it should be the gradient
+    of. The exit code is 0 if it is right and 1 if it isn't.
+    """
+    output = output or NEEDS_OUTPUT.get(loss or "", "sigmoid")
+    net = Network(sizes, hidden, output, loss or "quadratic", reduction)
+    state = initial_state(net, seed=0, dtype="float64", init="nielsen")
+    x, y = _batch(net, batch)
+    run = run_file(file, net, state, x, y, time_limit)
+    if loss is None and run.kind == "class":
+        net = Network(sizes, hidden, output, loss_of(run.cost), reduction)
+    verdicts = [_verdict(net, state, x, y, run, method) for method in dict.fromkeys(a.method for a in run.answers)]
+    if as_json:
+        print_json({"file": str(file), "network": str(net), "verdicts": [_record(a, d) for a, d in verdicts]})
+    else:
+        _print_report(file, net, len(x), time_limit, run)
+        for answer, diagnosis in verdicts:
+            _print_verdict(net, state, x, y, answer, diagnosis)
+    return 0 if all(diagnosis.correct for _, diagnosis in verdicts) else 1
+
+
+def _batch(net: Network, rows: int) -> tuple[Floats, Floats]:
+    """Inputs between −1 and 1, and targets that suit the loss: irregular, and the same every time."""
+    n_in, n_out = net.sizes[0], net.sizes[-1]
+    x = np.sin(np.arange(1.0, rows * n_in + 1) ** 2).reshape(rows, n_in)
+    spread = np.cos(np.arange(1.0, rows * n_out + 1) ** 2).reshape(rows, n_out)
+    if net.output == "softmax":
+        return x, np.eye(n_out)[spread.argmax(1)]
+    if net.loss == "poisson":
+        return x, np.round(3 * np.abs(spread))
+    return x, (spread > 0).astype(float) if net.output == "sigmoid" else spread
+
+
+def _verdict(net: Network, state: State, x: Floats, y: Floats, run: Run, method: str) -> tuple[Answer, Diagnosis]:
+    """The way of calling it that explains most: right, else the one with fewest suspects that has a name for it."""
+    judged, refused = [], []
+    for answer in run.answers:
+        if answer.method == method:
+            try:
+                judged.append((answer, diagnose(_replayed(answer), net, state, x, y)))
+            except BadInput as error:
+                refused.append(error)
+    if not judged:
+        raise refused[0]
+    return min(judged, key=lambda pair: (not pair[1].correct, _unknown(pair[1]), len(pair[1].suspects)))
+
+
+def _unknown(diagnosis: Diagnosis) -> bool:
+    return any(suspect.name == "unknown" for suspect in diagnosis.suspects)
+
+
+def _replayed(answer: Answer) -> Callable[..., Any]:
+    """A function that gives what theirs gave, call by call."""
+    calls = iter((answer.first, answer.second))
+    return lambda weights, biases, x, y: next(calls)
+
+
+def _record(answer: Answer, diagnosis: Diagnosis) -> dict[str, Any]:
+    names = ("name", "layer", "factor", "error", "text")
+    suspects = [{name: getattr(suspect, name) for name in names} for suspect in diagnosis.suspects]
+    for suspect in suspects:
+        suspect["error"] = suspect["error"] if np.isfinite(suspect["error"]) else None
+    return {"method": answer.method, "called_with": answer.way, "correct": diagnosis.correct, "suspects": suspects,
+            "remarks": list(diagnosis.remarks)}  # fmt: skip
+
+
+def _print_report(file: Path, net: Network, rows: int, seconds: float, run: Run) -> None:
+    hidden = f"{net.hidden[0]} hidden, " if net.hidden else ""
+    click.echo(f"{file} was executed, in a process of its own (limit {seconds:g} s).")
+    click.echo(f"It should be the gradient of: {list(net.sizes)}, {hidden}{net.output} output, {net.loss} loss, "
+               f"{net.reduction} over {rows} examples.")  # fmt: skip
+    if run.printed.strip():
+        lines = run.printed.strip().splitlines()
+        click.echo(f"It printed (left out here, but for the first line): {lines[0][:100]}")
+
+
+def _print_verdict(net: Network, state: State, x: Floats, y: Floats, answer: Answer, diagnosis: Diagnosis) -> None:
+    click.echo()
+    click.echo(f"{answer.method}, called with {answer.way}:")
+    for line in str(diagnosis).splitlines():
+        click.echo(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="     "))
+    if answer.moved:
+        click.echo("  It changes the weights or biases that it is given: it must only read them.")
+    click.echo()
+    pair = answer.second if not diagnosis.correct else answer.first
+    for line in check_gradients(net, state, x, y, gradient=pair).table().splitlines():
+        click.echo(f"  {line}")

@@ -1,0 +1,130 @@
+"""Steps of a run to be opened again, and what ``train`` writes of them: a report page, the curves as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..data import Dataset
+from ..errors import BadInput
+from ..explanations import explorer
+from ..network import Network
+from ..observers import History
+from ..optimizers import Optimizer
+from ..state import State
+from ..training import Watched, train
+
+
+class Steps(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Numbers of steps as people type them: 0, or 0,1,4711."""
+
+    name = "steps"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            steps = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            steps = (-1,)
+        if min(steps) < 0:
+            self.fail(f"numbers of steps from 0, such as 0,1,4711, are wanted; got {value!r}.", param, ctx)
+        return steps
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose steps are to be opened: what is trained, on what, from where."""
+
+    net: Network
+    opt: Optimizer
+    data: Dataset
+    state: State
+    batch: int
+    seed: int
+    engine: str = "auto"
+
+    def opened(self, steps: Sequence[int]) -> list[Watched]:
+        """The watched steps, by training as far as the last of them."""
+        epochs = max(steps) // -(-len(self.data) // self.batch) + 1
+        run = train(
+            self.net,
+            self.opt,
+            self.data,
+            batch_size=self.batch,
+            epochs=epochs,
+            seed=self.seed,
+            state=self.state,
+            engine=self.engine,
+            watch=steps,
+        )
+        found: list[Watched] = []
+        for progress in run:
+            found += progress.watched
+            if progress.step > max(steps):
+                break
+        return found
+
+
+def write_page(path: Path, steps: Sequence[Watched]) -> None:
+    """The explorer page of these steps."""
+    try:
+        path.write_text(explorer(steps), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: can't be written: {error.strerror}.") from None
+
+
+def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--watch, --report and --plot."""
+    for option in reversed(
+        (
+            click.option("--watch", type=Steps(), metavar="STEPS", help="Steps to open, from 0: 0,1,4711."),
+            click.option(
+                "--report", type=click.Path(path_type=Path), metavar="PAGE", help="Show them on an HTML page."
+            ),
+            click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the curves."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def check_watching(watch: tuple[int, ...] | None, plot: Path | None, steps: int) -> None:
+    """BadInput before the training for what could not be done after it."""
+    if plot is not None:
+        from ..explanations.pictures import curves
+
+        curves(History(epoch=[1], loss=[0.0], rate=[0.0]))  # says at once that matplotlib is missing
+        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise BadInput(f"--plot {plot}: a name that ends in .png, .svg or .pdf is wanted.")
+    if watch is not None and max(watch) >= steps:
+        raise BadInput(f"--watch {max(watch)}: this run has the steps 0 to {steps - 1}.")
+
+
+def show_watched(run: Run, watch: tuple[int, ...] | None, report: Path | None, quiet: bool) -> None:
+    """Opens the watched steps by a second run with the same seed; a report without --watch shows the first two."""
+    if watch is None and report is None:
+        return
+    say = (lambda text: None) if quiet else click.echo
+    steps = run.opened(watch or (0, 1))
+    for step in steps:
+        say(
+            f"step {step.step}: loss {step.trace().loss:.4f} · the plain formulas differ from the engine by at most "
+            f"{step.difference:.1e}"
+        )
+    if report is not None:
+        write_page(report, steps)
+        say(f"report written to {report}")
+
+
+def draw_curves(history: History, path: Path, quiet: bool) -> None:
+    """The curves of a run, as a picture."""
+    from ..explanations.pictures import curves
+
+    curves(history).savefig(path)
+    if not quiet:
+        click.echo(f"curves drawn in {path}")

@@ -1,0 +1,75 @@
+"""Trace: one step written out. A record; the formulas behind what it gives when asked are those of chain.py.
+
+How it is shown is decided in explanations, which its display methods call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from .errors import BadInput
+from .network import Network
+from .optimizers import Optimizer
+from .state import Floats, Layers, State
+
+
+class TraceLayer(NamedTuple):
+    z: Floats  # each (B, fan_out)
+    a: Floats
+    delta: Floats  # ∂Lᵢ/∂z, before sample weights and reduction
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """One step written out; ``gradient`` is what the optimizer was given, with L2; after = before + update."""
+
+    network: Network
+    optimizer: Optimizer
+    before: State
+    x: Floats
+    y: Floats
+    sample_weight: Floats
+    rate: float
+    layers: tuple[TraceLayer, ...]
+    example_losses: Floats  # (B,)
+    loss: float  # reduced, without L2
+    gradient: Layers
+    update: Layers
+    after: State
+
+    @property
+    def inputs(self) -> list[Floats]:
+        """What each layer takes in (B, fan_in): x, then the activations below."""
+        return [self.x, *(layer.a for layer in self.layers[:-1])]
+
+    @cached_property
+    def example_gradients(self) -> Layers:
+        """``[l].W`` (B, fan_in, fan_out) and ``[l].b`` (B, fan_out), computed when asked."""
+        from .chain import example_gradients
+
+        return example_gradients(self.network, self.inputs, [layer.delta for layer in self.layers])
+
+    def running_sum(self, i: int) -> Layers:
+        """Σ sᵢgᵢ of the first i examples, in the order of the batch; i from 0 to B."""
+        if not 0 <= i <= len(self.x):
+            raise BadInput(f"running_sum: i must be from 0 to {len(self.x)}, the examples of the batch; got {i}.")
+        from .chain import weighted_sum
+
+        inputs, deltas = [a[:i] for a in self.inputs], [layer.delta[:i] for layer in self.layers]
+        return weighted_sum(self.network, inputs, deltas, self.sample_weight[:i])
+
+    def __repr__(self) -> str:
+        sizes = list(self.network.sizes)
+        return f"Trace(sizes={sizes}, step {self.before.step}, batch of {len(self.x)}, loss {self.loss:.6g})"
+
+    def __rich__(self) -> object:
+        from .explanations import rich_tables
+
+        return rich_tables(self)
+
+    def _repr_html_(self) -> str:
+        from .explanations import html_tables
+
+        return html_tables(self)

@@ -1,0 +1,124 @@
+"""Opening steps from the command line: step, explain, and what train writes of its watched steps."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from requires import requires
+
+import backlit as bl
+from backlit.cli import main
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*argv):
+        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return end.value.code, out, err
+
+    return go
+
+
+def test_step_shows_the_sum_and_the_weight_that_was_asked_for(run):
+    code, out, _ = run("step", "iris", "--batch", "2", "--weight", "1:3:2", "--example", "1")
+    assert code == 0
+    for told in ("example 2 adds", "÷ 2, once", "before", "after", "∂L/∂w⁽¹⁾₄₃ for example 2 of 2"):
+        assert told in out
+
+
+def test_at_trains_up_to_that_step(run):
+    def product(*argv):
+        code, out, _ = run("explain", "iris", "--json", "--seed", "3", *argv)
+        assert code == 0
+        return {step["step"]: step["product"] for step in json.loads(out)["steps"]}
+
+    both = product("--at", "2,40")
+    assert both == {**product("--at", "2"), **product("--at", "40")}
+    assert both[2] != both[40]
+    assert product() == product("--at", "0")
+
+
+def test_explain_as_text_latex_and_json(run):
+    code, out, _ = run("explain", "iris", "--weight", "2:b:1", "--example", "0", "--open", "1")
+    assert code == 0 and "the bias of output 2" in out
+    code, out, _ = run("explain", "iris", "--weight", "1:0:2", "--latex")
+    assert code == 0 and out.startswith(r"\frac{\partial L}{\partial w^{(1)}_{13}}")
+    code, out, _ = run("explain", "iris", "--json", "--example", "0")
+    (step,) = json.loads(out)["steps"]
+    product = 1.0
+    for term in step["terms"]:
+        product *= term["value"]
+    assert step["product"] == pytest.approx(product) == pytest.approx(step["difference"], rel=1e-5)
+
+
+def test_a_page_is_written(run, tmp_path):
+    code, out, _ = run("explain", "iris", "--at", "0,7", "--html", "page.html")
+    assert code == 0 and "page written to page.html" in out
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "setosa" in page
+
+
+def test_the_next_steps_of_a_saved_model(run):
+    assert run("train", "iris", "--hidden", "4", "--epochs", "3", "--save", "m", "--quiet")[0] == 0
+    _, _, state = bl.load("m")
+    code, out, _ = run("explain", "m", "iris", "--json")
+    assert code == 0
+    assert [step["step"] for step in json.loads(out)["steps"]] == [state.step]
+    code, _, err = run("step", "m", "iris", "--at", "0")
+    assert code == 1 and f"after {state.step} updates" in err
+    code, _, err = run("step", "m")
+    assert code == 1 and "name both" in err
+
+
+def test_train_watches_reports_and_plots(run, tmp_path):
+    requires("matplotlib", _has_matplotlib(), 'pip install "backlit[plot]"')
+    options = ["--epochs", "3", "--quiet", "--watch", "0,5,11", "--report", "run.html", "--plot", "curves.png"]
+    code, out, _ = run("train", "iris", *options)
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["step 0", "step 5", "step 11"]
+    assert all(float(line.split()[-1]) < 1e-5 for line in lines[:3]), "the replay agrees with the engine"
+    assert "plain formulas" in (tmp_path / "run.html").read_text("utf-8")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    plain = run("train", "iris", "--epochs", "3", "--quiet")[1]
+    assert plain.splitlines()[-1] == lines[-1], "watching changes nothing"
+    code, out, _ = run("train", "iris", "--epochs", "1", "--quiet", "--json", "--report", "two.html")
+    assert code == 0 and json.loads(out)["updates"] == 4
+
+
+def _has_matplotlib() -> bool:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "told"),
+    [
+        (["explain", "iris", "--weight", "1:9:0"], 1, "source must be a whole number from 0 to 3"),
+        (["explain", "iris", "--example", "9"], 1, "example must be"),
+        (["explain", "iris", "--weight", "1-0-0"], 2, "1:0:2"),
+        (["step", "iris", "--at", "x"], 2, "0,1,4711"),
+        (["step", "nothing.csv"], 1, "nothing.csv"),
+        (["explain", "iris", "--html", "no/such/page.html"], 1, "can't be written"),
+        (["train", "iris", "--epochs", "2", "--watch", "99999"], 1, "the steps 0 to 7"),
+        (["train", "iris", "--report", "no/such/page.html"], 1, "--report"),
+        (["train", "iris", "--plot", "curves.exe"], 1, ".png"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(run, argv, code, told):
+    found, _, err = run(*argv)
+    assert found == code
+    assert told in " ".join(err.split())
