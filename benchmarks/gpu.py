@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def with_torch() -> Iterator[tuple[str, Run]]:
     torch.backends.cuda.matmul.allow_tf32 = False
     x, y = (torch.from_numpy(array).to(device) for array in data())
     layers: list[torch.nn.Module] = []
-    for fan_in, fan_out in zip(SIZES, SIZES[1:], strict=False):
+    for fan_in, fan_out in pairwise(SIZES):
         layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers[:-1]).to(device)
     loss_of, optimizer = torch.nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), RATE)
@@ -111,7 +112,8 @@ def main() -> None:
     contenders = [*with_backlit()]
     if importlib.util.find_spec("torch"):
         contenders += with_torch()
-    lines = [f"# µs per step on {device()}\n\n", f"784-512-512-10, float32. `python benchmarks/gpu.py --seconds {seconds:g}`\n\n"]
+    lines = [f"# µs per step on {device()}\n\n"]
+    lines += [f"784-512-512-10, float32. `python benchmarks/gpu.py --seconds {seconds:g}`\n\n"]
     lines += ["| | " + " | ".join(f"batch {b}" for b in BATCHES) + " |\n", "|---" * (1 + len(BATCHES)) + "|\n"]
     for name, run in contenders:
         try:

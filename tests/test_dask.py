@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Dask
 def client():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-            with Client(cluster) as client:
-                yield client
+        kind = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        with LocalCluster(**kind) as cluster, Client(cluster) as client:
+            yield client
 
 
 @pytest.mark.parametrize("search", ["grid", "random"])

@@ -1,4 +1,4 @@
-"""The faults of faults/cases.py, a few times each; faults/write_table.py tries them often and writes docs/reliability.md."""
+"""The faults of faults/cases.py, a few times each; faults/write_table.py tries them often."""
 
 from __future__ import annotations
 

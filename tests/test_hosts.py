@@ -148,9 +148,9 @@ def test_between_network_namespaces(tmp_path):
             "-n backlit1 link set lo up",
         ):
             subprocess.run(["ip", *line.split()], check=True, capture_output=True)
+        options = ["--epochs", "2", "--quiet", "--save", tmp_path / "model"]
         hosts = [
-            Host(rank, 29471, "--epochs", "2", "--quiet", "--save", tmp_path / "model", address="10.77.0.1",
-                 prefix=["ip", "netns", "exec", f"backlit{rank}"])  # fmt: skip
+            Host(rank, 29471, *options, address="10.77.0.1", prefix=["ip", "netns", "exec", f"backlit{rank}"])
             for rank in (0, 1)
         ]
         ends = [host.communicate(timeout=120) for host in hosts]
@@ -167,7 +167,8 @@ def test_between_network_namespaces(tmp_path):
      ["--hosts", "a:1", "--rank", "0", "--world", "1", "--engine", "native"]],
 )  # fmt: skip
 def test_misuse(options):
-    done = subprocess.run([sys.executable, "-m", "backlit", "train", "digits", *options], capture_output=True, text=True)
+    command = [sys.executable, "-m", "backlit", "train", "digits", *options]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "--hosts" in done.stderr
 
 

@@ -129,7 +129,8 @@ def test_the_command_and_training_on_its_folder(tmp_path):
         ["train", folder, "--epochs", "3", "--order", "shuffled-in-blocks", "--save", model, "--quiet"],
     ):
         subprocess.run([*call, *command], check=True, capture_output=True)
-    done = subprocess.run([*call, "predict", model, str(tmp_path / "t.csv")], check=True, capture_output=True, text=True)
+    predict = [*call, "predict", model, str(tmp_path / "t.csv")]
+    done = subprocess.run(predict, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[1].split(",")[0] in ("yes", "no")
 
 

@@ -1,4 +1,4 @@
-"""Logs: one entry an epoch in CSV, JSON lines and TensorBoard's files; a run that goes on leaves no gap and no double."""
+"""Logs: one entry an epoch in CSV, JSON lines and TensorBoard's files, also of a run that goes on."""
 
 from __future__ import annotations
 

@@ -27,12 +27,14 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
     """Row numbers (n_rows,) of one epoch (from 0) in the order of training.
 
     order: "shuffled" by (seed, epoch); "shuffled_in_blocks": runs of BLOCK rows in shuffled order, each shuffled in
-    itself, for data on a disk that is slow at random places; "as_given"; or your own function epoch -> row numbers, which may leave
+    itself, for data on a disk that is slow at random places; "as_given"; or your own function epoch -> row numbers,
+    which may leave
     rows out or repeat them, but must give equally many for every epoch (counted from 0), and for one epoch always the
     same: a run that is resumed or replayed asks again. Raises BadInput for row numbers that don't exist.
     """
+    wanted = f"order must be {', '.join(ORDERS)}, or a function epoch -> row numbers"
     if not isinstance(order, str) and not callable(order):
-        raise BadInput(f"order must be {', '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r:.60}.")
+        raise BadInput(f"{wanted}; got {order!r:.60}.")
     if order == "shuffled":
         return np.random.default_rng([seed, epoch]).permutation(n_rows)
     if order == "shuffled_in_blocks":
@@ -40,7 +42,7 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
     if order == "as_given":
         return np.arange(n_rows)
     if isinstance(order, str):
-        raise BadInput(f"order must be {', '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r:.60}.")
+        raise BadInput(f"{wanted}; got {order!r:.60}.")
     try:
         rows = np.asarray(order(epoch))
     except ValueError:

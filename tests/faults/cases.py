@@ -141,7 +141,8 @@ def read_only(folder: Path) -> Outcome:
         for option in ("--save", "--checkpoint"):
             command = [sys.executable, "-m", "backlit", "train", "digits", option, str(disk / "here")]
             done = subprocess.run(command, capture_output=True, text=True)
-            survived += done.returncode == 1 and len(done.stderr.strip().splitlines()) <= 2 and "epoch 1" not in done.stderr
+            lines = done.stderr.strip().splitlines()
+            survived += done.returncode == 1 and len(lines) <= 2 and "epoch 1" not in done.stderr
     return Outcome("read-only disk for --save and --checkpoint", 2, survived, "refused in one line, before training")
 
 

@@ -98,7 +98,8 @@ def seeds(folder: Path) -> dict[str, tuple[str, list[bytes], Callable[[Path], ob
         import pyarrow
         import pyarrow.parquet
 
-        pyarrow.parquet.write_table(pyarrow.table({"a": [1.0, 2.0, 3.0], "t": ["a", "b", "a"]}), folder / "seed.parquet")
+        columns = {"a": [1.0, 2.0, 3.0], "t": ["a", "b", "a"]}
+        pyarrow.parquet.write_table(pyarrow.table(columns), folder / "seed.parquet")
         found["Parquet"] = ("t.parquet", [(folder / "seed.parquet").read_bytes()], data)
     except ImportError:
         print("Parquet: not tried, pyarrow is not installed")
@@ -116,7 +117,9 @@ def too_long(*_: object) -> None:
     raise TimeoutError
 
 
-def fuzz(name: str, file: Path, files: list[bytes], read: Callable[[Path], object], count: int) -> tuple[int, int, list[str]]:
+def fuzz(
+    name: str, file: Path, files: list[bytes], read: Callable[[Path], object], count: int
+) -> tuple[int, int, list[str]]:
     """(refused, read, findings) of ``count`` files."""
     chance = random.Random(name)
     words, refused, taken, findings = words_of(files), 0, 0, []

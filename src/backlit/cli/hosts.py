@@ -25,7 +25,8 @@ OPTIONS = (
     click.option("--rank", type=click.IntRange(min=0), help="Which of them this is, from 0; 0 speaks and saves."),
     click.option("--world", type=click.IntRange(min=1), help="How many they are."),
 )
-FOLLOWER = {"quiet": True, "as_json": False, "save_to": None, "keep": 0, "log": None, "plot": None}  # what every rank but 0 is given
+# What every rank but 0 is given.
+FOLLOWER = {"quiet": True, "as_json": False, "save_to": None, "keep": 0, "log": None, "plot": None}
 
 
 def host_options(command: Callable[..., int]) -> Callable[..., int]:

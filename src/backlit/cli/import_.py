@@ -35,7 +35,8 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
         return
     if left_out:
         click.echo(f"left out, because most rows have a text of their own: {', '.join(left_out)}", err=True)
-    click.echo(f"{rows['train']:,} rows to train on and {rows['test']:,} to test on, {preparation.width} inputs: {folder}")
+    counts = f"{rows['train']:,} rows to train on and {rows['test']:,} to test on"
+    click.echo(f"{counts}, {preparation.width} inputs: {folder}")
 
 
 class _Shown:

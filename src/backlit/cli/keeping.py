@@ -10,6 +10,7 @@ import click
 
 from ..engines.native import say_on_bus_error
 from ..observers import Checkpoints
+
 EVERY = "30s"
 
 

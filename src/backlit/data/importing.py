@@ -34,7 +34,7 @@ Report = Callable[[str, int, int | None], object]  # (what is being done, rows s
 def import_tables(
     paths: Sequence[Path], folder: Path, target: str | None, test_share: float, report: Report
 ) -> tuple[Preparation, dict[str, int], list[str]]:
-    """Writes x.npy and y.npy (and the test part) of the rows of all ``paths``: (preparation, rows of each part, left out).
+    """Writes x.npy, y.npy and the test part of all rows: (preparation, rows of each part, columns left out).
 
     Every row belongs to the test part or not by its number alone. Interrupted, it goes on with the same call. Raises
     BadInput for what can't be read or written, and for a folder that holds something else.
@@ -194,7 +194,9 @@ def _learn(paths: Sequence[Path], names: list[str], position: int, share: float,
     return _Learned(preparation, kept, left_out, {"train": rows - tested, "test": tested})
 
 
-def _kinds(columns: list[_Column], names: list[str], position: int, rows: int) -> tuple[tuple[Categories, ...], list[int]]:
+def _kinds(
+    columns: list[_Column], names: list[str], position: int, rows: int
+) -> tuple[tuple[Categories, ...], list[int]]:
     """(categories of every kept column or None for numbers, places of the kept columns)."""
     kinds: list[Categories] = []
     kept = []
@@ -320,7 +322,7 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
     if preparation.classes is not None:
         words = isinstance(preparation.classes[0], str)
         place_of = {label: k for k, label in enumerate(preparation.classes)}
-        y = np.array([place_of[text if words else int(text)] for text in texts], np.int64)
+        y: Array = np.array([place_of[text if words else int(text)] for text in texts], np.int64)
     else:
         assert preparation.target_mean is not None and preparation.target_scale is not None
         y = (np.array(texts, np.float64) - preparation.target_mean[0]) / preparation.target_scale[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,11 @@ def _batches(arrow: Any, file: Any, path: Path, rows: int) -> Iterator[tuple[Tex
         return as_ints.cast(arrow.float64(), safe=False).to_numpy(zero_copy_only=False)
 
     for batch in file.iter_batches(rows, use_threads=False):
-        columns = batch.columns
-        yield (lambda k, columns=columns: texts(columns[k])), (lambda k, columns=columns: numbers(columns[k]))
+        yield partial(_of_column, texts, batch), partial(_of_column, numbers, batch)
+
+
+def _of_column(read: Callable[[Any], Any], batch: Any, k: int) -> Any:
+    return read(batch.columns[k])
 
 
 def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -29,7 +29,8 @@ def columns_of(paths: Sequence[Path]) -> list[str]:
     every = [_names(path) for path in paths]
     for path, names in zip(paths, every, strict=True):
         if names != every[0]:
-            raise BadInput(f"{place(path)}: has the columns {listed(names)}: wanted those of {paths[0]}, {listed(every[0])}")
+            wanted = f"those of {place(paths[0])}, {listed(every[0])}"
+            raise BadInput(f"{place(path)}: has the columns {listed(names)}: wanted {wanted}")
     if len(every[0]) < 2:
         raise BadInput(f"{place(paths[0])}: has one column: wanted inputs and a target")
     return every[0]

@@ -1,7 +1,7 @@
 """The engine for accelerators and many hosts: steps as one compiled loop on the device. The only importer of jax.
 
 The rows of x and y lie on the devices, each device its share; every device adds up the example gradients of its rows
-of a mini-batch, the sums are added over the devices, and the update is computed by all of them alike, once per mini-batch.
+of a mini-batch, the sums are added over the devices, and all of them compute the same update, once per mini-batch.
 The formulas are chain.py's in jax's words: activations and losses forward, their slopes by jax's own differentiation.
 """
 
@@ -206,8 +206,8 @@ class Engine:
             raise EngineUnavailable(f"engine 'jax': {lost()}") from error
         if not (every == every[0]).all():
             raise BadInput(
-                f"engine 'jax': the hosts don't begin alike: updates so far {every[:, 0].tolist()}. Give every host the "
-                "same data and options, and a --checkpoint folder that all of them see."
+                f"engine 'jax': the hosts don't begin alike: updates so far {every[:, 0].tolist()}. Give every host "
+                "the same data and options, and a --checkpoint folder that all of them see."
             )
 
 

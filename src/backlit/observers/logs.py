@@ -1,4 +1,4 @@
-"""Logs for people's own tools: one entry per finished epoch, as CSV, JSON lines, or for TensorBoard (the only importer).
+"""Logs for people's own tools: one entry per finished epoch, as CSV, JSON lines, or for TensorBoard.
 
 Given to ``fit`` as observers. Kept in checkpoints: a run that goes on cuts its log back to where the checkpoint was.
 """
@@ -22,7 +22,7 @@ COLUMNS = ("epoch", "update", "loss", "rate", "validation_loss", "validation_sco
 
 def log_to(path: str | os.PathLike[str]) -> CSVLog | JSONLog | TensorBoardLog:
     """The log for a path: .csv, .jsonl, and TensorBoard's for everything else, which is a folder."""
-    kinds = {".csv": CSVLog, ".jsonl": JSONLog}
+    kinds: dict[str, type[CSVLog | JSONLog | TensorBoardLog]] = {".csv": CSVLog, ".jsonl": JSONLog}
     return kinds.get(Path(path).suffix.lower(), TensorBoardLog)(path)
 
 
@@ -122,15 +122,16 @@ class JSONLog(_File):
 
 
 class TensorBoardLog(_Log):
-    """A folder that TensorBoard shows: tensorboard --logdir FOLDER. Raises EngineUnavailable where it isn't installed."""
+    """A folder for tensorboard --logdir FOLDER. Raises EngineUnavailable where TensorBoard isn't installed."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         try:
-            from tensorboard.summary import Writer  # type: ignore[import-not-found,unused-ignore]
+            from tensorboard.summary import Writer
         except ImportError:
             raise EngineUnavailable("log: TensorBoard isn't installed: pip install \"backlit[logs]\"") from None
-        self.open_writer, self.writer = Writer, None
+        self.open_writer = Writer
+        self.writer: Any = None
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """One scalar for each number."""
