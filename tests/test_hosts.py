@@ -76,7 +76,7 @@ def test_two_processes_give_the_parameters_of_one(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["rank 0 killed", "rank 1 killed", "rank 1's watcher killed", "rank 1 stopped"])
 def test_a_lost_host_ends_the_others_which_go_on_with_resume(lost, tmp_path):
-    options = ["--epochs", "120", "--quiet", "--checkpoint", tmp_path / "run", "--every", "200ms", "--resume"]
+    options = ["--epochs", "40", "--quiet", "--checkpoint", tmp_path / "run", "--every", "200ms", "--resume"]
     port = free_port()
     hosts = [Host(rank, port, *options) for rank in (0, 1)]
     until_checkpoint(tmp_path / "run")
@@ -97,7 +97,7 @@ def test_a_lost_host_ends_the_others_which_go_on_with_resume(lost, tmp_path):
     ends = [host.communicate(timeout=300) for host in hosts]
     assert [host.returncode for host in hosts] == [0, 0], ends
     assert "going on from" in ends[0][1]
-    assert bl.load(tmp_path / "model")[2].step == 120 * 45
+    assert bl.load(tmp_path / "model")[2].step == 40 * 45
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_host_that_raises_and_one_that_never_comes(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_on_rank_0(tmp_path):
     port = free_port()
-    options = ["--epochs", "120", "--quiet", "--checkpoint", tmp_path / "run", "--every", "200ms", "--resume"]
+    options = ["--epochs", "40", "--quiet", "--checkpoint", tmp_path / "run", "--every", "200ms", "--resume"]
     hosts = [Host(rank, port, *options) for rank in (0, 1)]
     until_checkpoint(tmp_path / "run")
     os.kill(hosts[0].child(), signal.SIGINT)

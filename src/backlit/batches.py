@@ -28,9 +28,8 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
 
     order: "shuffled" by (seed, epoch); "shuffled_in_blocks": runs of BLOCK rows in shuffled order, each shuffled in
     itself, for data on a disk that is slow at random places; "as_given"; or your own function epoch -> row numbers,
-    which may leave
-    rows out or repeat them, but must give equally many for every epoch (counted from 0), and for one epoch always the
-    same: a run that is resumed or replayed asks again. Raises BadInput for row numbers that don't exist.
+    which may leave rows out or repeat them, but must give equally many for every epoch (counted from 0), and for one
+    epoch always the same: a run that is resumed or replayed asks again. Raises BadInput for rows that don't exist.
     """
     wanted = f"order must be {', '.join(ORDERS)}, or a function epoch -> row numbers"
     if not isinstance(order, str) and not callable(order):

@@ -14,7 +14,7 @@ import numpy as np
 
 import backlit as bl
 
-EPOCHS = 150
+EPOCHS = 50
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,8 @@ def _work(hosts: str, rank: int, world: int, run: Callable[[], int]) -> NoReturn
         jax.join(hosts, rank, world)
         code = run()
         sys.stdout.flush()
-        jax.wait_for_all()
+        if code == 0:
+            jax.wait_for_all()
         time.sleep(0 if rank else 0.5)  # the others leave first: rank 0 is the one they hang on
     except (BadInput, EngineUnavailable, Diverged) as error:
         _say(str(error))

@@ -7,7 +7,9 @@ The formulas are chain.py's in jax's words: activations and losses forward, thei
 
 from __future__ import annotations
 
+import socket
 import zlib
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -53,6 +55,28 @@ def join(address: str, rank: int, world: int) -> None:
         heartbeat_timeout_seconds=HEARTBEAT,
         shutdown_timeout_seconds=HEARTBEAT,
     )
+    _be_reached_at(_own_address(address))
+
+
+def _own_address(address: str) -> str:
+    """This machine's address on the way to host 0."""
+    host, _, port = address.rpartition(":")
+    family, kind, protocol, _, target = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(target)  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def _be_reached_at(own: str) -> None:
+    """Has gloo, which adds up the sums of hosts without accelerators, give this address to the others.
+
+    By itself it gives what this machine's name resolves to, often 127.0.0.1, and jax has no option for it. Where the
+    maker that is changed here is gone, the name must do.
+    """
+    with suppress(ImportError, AttributeError):
+        from jax._src.lib import _jax
+
+        _jax.make_gloo_tcp_collectives = partial(_jax.make_gloo_tcp_collectives, hostname=own)
 
 
 def wait_for_all() -> None:
@@ -81,10 +105,8 @@ class Engine:
         self._share = -(-self._n_rows // len(self._devices))
         with self._precision():
             self._mesh = jax.sharding.Mesh(np.array(self._devices), ("rows",))
-            self._carried = jax.device_put(
-                [_layers(state, vector) for vector in (state.parameters, *(state.slots[n] for n in slots_of(opt)))],
-                jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec()),
-            )
+            vectors = (state.parameters, *(state.slots[name] for name in slots_of(opt)))
+            self._carried = [jax.tree.map(self._everywhere, _layers(state, vector)) for vector in vectors]
             ones = np.ones(self._n_rows) if data.sample_weight is None else data.sample_weight
             self._data = tuple(self._sharded(array) for array in (data.x, data.targets(net), ones))
         if self.steady is not None:
@@ -177,6 +199,12 @@ class Engine:
 
         return jax.make_array_from_callback(array.shape, self._by_rows(), lambda index: array[index])
 
+    def _everywhere(self, array: NDArray[Any]) -> Any:
+        import jax
+
+        alike = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
+        return jax.make_array_from_callback(array.shape, alike, lambda index: array[index])
+
     def _by_rows(self) -> Any:
         import jax
 
@@ -184,8 +212,6 @@ class Engine:
 
     def _precision(self) -> Any:
         """float64 where the State has it, and products in full precision, for what runs inside and nothing else."""
-        from contextlib import ExitStack
-
         import jax
 
         stack = ExitStack()
