@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data import Dataset
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
-from ..optimizers import SGD, AdamW, Optimizer, rate_at, slots_of
+from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
 from ..state import Layers, State
 from .reference import checked_rows
 
@@ -354,7 +354,9 @@ def _updated(opt: Optimizer, carried: Any, gradient: Any, weight_sum: Any, setti
         return [each(jnp.add, layers, change), velocity]
     m = each(lambda m, g: opt.beta1 * m + (1 - opt.beta1) * g, carried[1], gradient)
     v = each(lambda v, g: opt.beta2 * v + (1 - opt.beta2) * g * g, carried[2], gradient)
-    change = each(lambda m, v: -rate * (m / correct1) / (jnp.sqrt(v / correct2) + opt.epsilon), m, v)
+    raw = isinstance(opt, Adam) and opt.epsilon_with == "raw"
+    epsilon = opt.epsilon / jnp.sqrt(correct2) if raw else opt.epsilon
+    change = each(lambda m, v: -rate * (m / correct1) / (jnp.sqrt(v / correct2) + epsilon), m, v)
     if isinstance(opt, AdamW):
         decay = rate * opt.weight_decay
         change = [(cW - decay * W, cb) for (cW, cb), (W, _) in zip(change, layers, strict=True)]
