@@ -65,29 +65,38 @@ def backlit(folder: Path):
     return lambda x: bl.predict(net, state, x)
 
 
+def smaller(x):
+    """Images (N, 784) without a border of 2 pixels, which is empty, and with the mean of every 2 x 2: (N, 144)."""
+    x = x.reshape(-1, 28, 28)[:, 2:26, 2:26]
+    quarters = (x[:, row::2, column::2] for row in (0, 1) for column in (0, 1))
+    return (sum(quarters) / 4).reshape(-1, 144)
+
+
 def backlit_recipe(folder: Path):
     """Our own way to 98 %: see RECIPE below. Prints the seconds of training alone as well."""
     import backlit as bl
 
-    data = bl.load_dataset(folder)
+    images = bl.load_dataset(folder)
+    data = bl.Dataset(smaller(images.x), images.y)
     steps = RECIPE["epochs"] * math.ceil(len(data) / RECIPE["batch"])
-    net = bl.Network([784, RECIPE["hidden"], 10], hidden=RECIPE["activation"], output="softmax", loss="cross_entropy")
+    net = bl.Network([144, RECIPE["hidden"], 10], hidden=RECIPE["activation"], output="softmax", loss="cross_entropy")
     cycle = bl.OneCycle(RECIPE["peak"], steps=steps, rise=RECIPE["rise"])
     opt = bl.Adam(cycle, beta1=RECIPE["beta1"], beta2=RECIPE["beta2"])
     start = time.perf_counter()
     state, _ = bl.fit(net, opt, data, batch_size=RECIPE["batch"], epochs=RECIPE["epochs"], progress=False)
     print(json.dumps({"training_seconds": time.perf_counter() - start}), flush=True)
-    return lambda x: bl.predict(net, state, x)
+    return lambda x: bl.predict(net, state, smaller(x))
 
 
+# Chosen by the last 10,000 training images, from some 230 trials with the first 50,000.
 RECIPE = {
-    "hidden": 96,
+    "hidden": 192,
     "activation": "gelu",
     "batch": 64,
     "epochs": 4,
     "peak": 8e-3,
-    "rise": 0.25,
-    "beta1": 0.8,
+    "rise": 0.1,
+    "beta1": 0.9,
     "beta2": 0.99,
 }
 

@@ -103,12 +103,15 @@ long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double*
   const auto start = Clock::now();
   const double work = double(network_.parameter_count()) * batches.batch;
   const long between_looks = 1 + long(BETWEEN_LOOKS / work);
-  long step = from;
+  long step = from, next_look = from + between_looks;
   bool more = true;  // written by thread 0 between two meetings, read by the others after the second
   std::exception_ptr failure;  // of thread 0, kept until the others have gone home
   const auto next = [&] {
-    const bool look = (step - from) % between_looks == 0 && step > from;
-    more = step < batches.steps && !(look && seconds_since(start) > seconds);
+    more = step < batches.steps;
+    if (step == next_look) {
+      more = more && seconds_since(start) <= seconds;
+      next_look += between_looks;
+    }
     try {
       if (more) prepare(plan, batches, step);
     } catch (const BadInput&) {

@@ -24,6 +24,9 @@ PackedNetwork<T>::PackedNetwork(const Specification& network, const Kernels<T>& 
     lay_out(layer);
     layers_.push_back(layer);
   }
+  plan_.narrow = std::all_of(layers_.begin(), layers_.end(), [](const Layer<T>& layer) {
+    return layer.singles == 1 && layer.doubles == 0 && layer.strips == 0;
+  });
   plan_.layer_count = static_cast<long>(layers_.size());
   plan_.layers = layers_.data();
   plan_.loss = network.loss;

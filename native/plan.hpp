@@ -59,6 +59,7 @@ struct Plan {
   long layer_count;
   Layer<T>* layers;
   Loss loss;
+  bool narrow;             // every layer is one single panel
   long batch;              // rows of this step
   T* parameters;           // packed, all layers
   T* slots[2];             // same packing; where the optimizer has none, = parameters, untouched

@@ -28,6 +28,8 @@ SIGNATURES = {
     "save": "(path, net, opt, state, *, preparation=None)",
     "load": "(path)",
     "load_preparation": "(path)",
+    "explain": "(trace, layer=1, source=0, unit=0, example=None)",
+    "explorer": "(traces)",
 }
 
 

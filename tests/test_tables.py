@@ -44,7 +44,7 @@ def test_the_sum_grows_and_the_update_is_made_once():
     added = [row.cells[0] for row in rows if row.name.endswith("adds")]
     assert added == [f"{g:.4g}" for g in trace.example_gradients[1].b[:, 0]]
     assert by_name["÷ 4, once"][0] == f"{trace.gradient[1].b[0]:.4g}"
-    assert by_name["· −0.5 = update"][0] == f"{trace.update[1].b[0]:.4g}"
+    assert by_name["times -0.5 = update"][0] == f"{trace.update[1].b[0]:.4g}"
     assert by_name["before"][0] == "0"
     assert by_name["after"][0] == f"{trace.after.layers[1].b[0]:.4g}"
 

@@ -54,6 +54,28 @@ struct Softplus {
   }
 };
 
+// a from z; the derivative goes to `slopes` where a does not tell it.
+template <class T, template <class> class F>
+INLINE Vec<T> value_of(Vec<T> z, T* slopes) {
+  if constexpr (F<T>::keeps_slope) {
+    Vec<T> slope;
+    z = F<T>::value(z, slope);
+    store(slopes, slope);
+    return z;
+  } else {
+    return F<T>::value(z);
+  }
+}
+
+// The derivative, of what value_of left: a, or the slope itself.
+template <class T, template <class> class F>
+INLINE Vec<T> slope_of(const T* a, const T* slopes) {
+  if constexpr (F<T>::keeps_slope)
+    return load(slopes);
+  else
+    return F<T>::slope(load(a));
+}
+
 // z -> a in place, columns [begin, end) of rows [first, last). Columns from fan_out on are padding: they hold anything,
 // and whoever reads rows beyond single numbers has to stop at fan_out (load_first).
 template <class T, template <class> class F>
@@ -61,15 +83,7 @@ void activate_with(const Layer<T>& layer, long begin, long end, long first, long
   for (long r = first; r < last; ++r) {
     T* row = layer.outputs + r * layer.stride;
     for (long c = begin; c < end; c += LANES<T>) {
-      Vec<T> a = load(row + c);
-      if constexpr (F<T>::keeps_slope) {
-        Vec<T> slope;
-        a = F<T>::value(a, slope);
-        store(layer.slopes + r * layer.stride + c, slope);
-      } else {
-        a = F<T>::value(a);
-      }
-      store(row + c, a);
+      store(row + c, value_of<T, F>(load(row + c), layer.slopes + r * layer.stride + c));
     }
   }
 }
@@ -80,12 +94,8 @@ void multiply_slopes_of(const Layer<T>& layer, long begin, long end, long first,
   for (long r = first; r < last; ++r) {
     T* delta = layer.deltas + r * layer.stride;
     for (long c = begin; c < end; c += LANES<T>) {
-      Vec<T> slope;
-      if constexpr (F<T>::keeps_slope)
-        slope = load(layer.slopes + r * layer.stride + c);
-      else
-        slope = F<T>::slope(load(layer.outputs + r * layer.stride + c));
-      store(delta + c, load(delta + c) * slope);
+      const long at = r * layer.stride + c;
+      store(delta + c, load(delta + c) * slope_of<T, F>(layer.outputs + at, layer.slopes + at));
     }
   }
 }
@@ -93,25 +103,35 @@ void multiply_slopes_of(const Layer<T>& layer, long begin, long end, long first,
 template <class T>
 using ActivationPass = void (*)(const Layer<T>&, long, long, long, long);
 
-template <class T>
-struct ActivationPair {
-  ActivationPass<T> activate, multiply_slopes;
+template <class T, template <class> class F>
+struct Named {
+  static constexpr ActivationPass<T> activate = activate_with<T, F>, multiply_slopes = multiply_slopes_of<T, F>;
+  static INLINE Vec<T> value(Vec<T> z, T* slopes) { return value_of<T, F>(z, slopes); }
+  static INLINE Vec<T> slope(const T* a, const T* slopes) { return slope_of<T, F>(a, slopes); }
 };
 
-template <class T, template <class> class F>
-constexpr ActivationPair<T> pair_of = {activate_with<T, F>, multiply_slopes_of<T, F>};
+// use(activation), a Named
+template <class T, class Use>
+INLINE auto with_activation(Activation name, Use use) {
+  switch (name) {
+    case Activation::sigmoid: return use(Named<T, Sigmoid>{});
+    case Activation::tanh: return use(Named<T, Tanh>{});
+    case Activation::relu: return use(Named<T, Relu>{});
+    case Activation::leaky_relu: return use(Named<T, LeakyRelu>{});
+    case Activation::gelu: return use(Named<T, Gelu>{});
+    case Activation::softplus: return use(Named<T, Softplus>{});
+    default: return use(Named<T, Linear>{});
+  }
+}
 
 template <class T>
-INLINE const ActivationPair<T>& activation(Activation name) {
-  switch (name) {
-    case Activation::sigmoid: return pair_of<T, Sigmoid>;
-    case Activation::tanh: return pair_of<T, Tanh>;
-    case Activation::relu: return pair_of<T, Relu>;
-    case Activation::leaky_relu: return pair_of<T, LeakyRelu>;
-    case Activation::gelu: return pair_of<T, Gelu>;
-    case Activation::softplus: return pair_of<T, Softplus>;
-    default: return pair_of<T, Linear>;
-  }
+INLINE ActivationPass<T> activate_pass(Activation name) {
+  return with_activation<T>(name, [](auto f) { return f.activate; });
+}
+
+template <class T>
+INLINE ActivationPass<T> slopes_pass(Activation name) {
+  return with_activation<T>(name, [](auto f) { return f.multiply_slopes; });
 }
 
 }  // namespace

@@ -18,13 +18,14 @@ struct Block {
 template <class T>
 constexpr long FEW_OUTPUTS = LANES<T> / 4;
 
-// turned[n] <- output n of each of `rows` rows, zero in the lanes behind. Rows are padded to whole registers.
+// turned[n] <- output n of each of `rows` rows, anything in the lanes behind. Rows are padded to whole registers.
 template <class T>
 INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
   if (outputs <= FEW_OUTPUTS<T>) {
     for (long n = 0; n < outputs; ++n) {
-      store(turned + n * LANES<T>, Vec<T>{});
-      for (long r = 0; r < rows; ++r) turned[n * LANES<T> + r] = from[r][n];
+      Vec<T> column = splat(from[0][n]);
+      for (long r = 1; r < rows; ++r) column = with_lane<T>(column, r, from[r][n]);
+      store(turned + n * LANES<T>, column);
     }
     return;
   }
@@ -41,8 +42,9 @@ template <class T>
 INLINE void turn_back(const T* turned, long rows, long outputs, T* to, long stride) {
   if (outputs <= FEW_OUTPUTS<T>) {
     for (long r = 0; r < rows; ++r) {
-      store(to + r * stride, Vec<T>{});
-      for (long n = 0; n < outputs; ++n) to[r * stride + n] = turned[n * LANES<T> + r];
+      Vec<T> row = {};
+      for (long n = 0; n < outputs; ++n) row = with_lane<T>(row, n, turned[n * LANES<T> + r]);
+      store(to + r * stride, row);
     }
     return;
   }
@@ -209,8 +211,7 @@ INLINE Block<T> block_in(T* scratch, long outputs) {
 
 // z of the rows [first, first + rows), rows <= LANES, becomes delta · scale; their losses go to plan.row_losses.
 template <class T>
-void output_block(const Plan<T>& plan, const Layer<T>& layer, T* scratch, long first, long rows) {
-  const Block<T> o = block_in(scratch, layer.fan_out);
+INLINE void output_block_in(const Block<T>& o, const Plan<T>& plan, const Layer<T>& layer, long first, long rows) {
   turn(layer.output_rows + first, rows, o.outputs, o.z);
   turn(plan.target_rows + first, rows, o.outputs, o.y);
   const Vec<T> log_sum = output_activation(layer.activation, o);
@@ -219,6 +220,16 @@ void output_block(const Plan<T>& plan, const Layer<T>& layer, T* scratch, long f
   for (long n = 0; n < o.outputs; ++n) o.put(o.g, n, o.at(o.g, n) * scale);
   store(plan.row_losses + first, loss);
   turn_back(o.g, rows, o.outputs, layer.deltas + first * layer.stride, layer.stride);
+}
+
+template <class T>
+void output_block(const Plan<T>& plan, const Layer<T>& layer, T* scratch, long first, long rows) {
+  if (layer.fan_out == 1) {  // this Block the compiler keeps in registers
+    Vec<T> z, a, g, y;
+    output_block_in<T>({1, (T*)&z, (T*)&a, (T*)&g, (T*)&y}, plan, layer, first, rows);
+    return;
+  }
+  output_block_in<T>(block_in(scratch, layer.fan_out), plan, layer, first, rows);
 }
 
 }  // namespace

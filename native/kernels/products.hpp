@@ -64,7 +64,7 @@ template <class T>
 INLINE void product_panel(const T* const* a, const T* w, long registers, long depth, const T* bias, T* out, long stride,
                           long begin, long end) {
   using Sizes = Indices<__integer_pack(TILE_ROWS)...>;
-  cut_evenly({begin, end}, TILE_ROWS, [=](long start, long rows) __attribute__((always_inline)) {
+  cut_evenly({begin, end}, TILE_ROWS, [=](long start, long rows) INLINED {
     const auto tile = registers == 2 ? product_tile_of<T, 2>(rows, Sizes{}) : product_tile_of<T, 1>(rows, Sizes{});
     tile(a + start, w, depth, bias, out + start * stride, stride);
   });

@@ -32,7 +32,7 @@ template <class T>
 void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& layer = plan.layers[l];
   const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
-  const auto activate = activation<T>(layer.activation).activate;
+  const auto activate = activate_pass<T>(layer.activation);
   const long panels = panel_count(layer), cuts = panels < 2 * threads ? threads : 1, items = panels * cuts;
   const Range mine = part({0, items}, thread, threads);
   for (long item = mine.begin; item < mine.end; ++item) {
@@ -78,7 +78,12 @@ void transposed_panel(const Plan<T>& plan, const Layer<T>& layer, long first, lo
   if (layer.fan_out <= FEW_OUTPUTS<T> && layer.singles && layer.fan_in <= width) {  // the same, number by number
     const T* w = plan.parameters + layer.weights;
     for (long n = 0; n < layer.fan_out; ++n)
-      for (long k = 0; k < width; ++k) wide[n * width + k] = k < layer.fan_in ? w[k * LANES<T> + n] : T(0);
+      for (long k = 0; k < width; k += LANES<T>) {
+        Vec<T> column = {};
+        const long left = layer.fan_in - k, count = left < LANES<T> ? left : LANES<T>;
+        for (long i = 0; i < count; ++i) column = with_lane<T>(column, i, w[(k + i) * LANES<T> + n]);
+        store(wide + n * width + k, column);
+      }
     return;
   }
   for (long n = 0; n < layer.fan_out - layer.strips; n += LANES<T>) {
@@ -105,7 +110,7 @@ template <class T>
 void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& layer = plan.layers[l];
   const Layer<T>& below = plan.layers[l - 1];
-  const auto multiply_slopes = activation<T>(below.activation).multiply_slopes;
+  const auto multiply_slopes = slopes_pass<T>(below.activation);
   T* wide = plan.scratch[thread];
   const long panels = (below.fan_out + 2 * LANES<T> - 1) / (2 * LANES<T>);
   const Range mine = part({0, panels}, thread, threads);
@@ -119,9 +124,58 @@ void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
   }
 }
 
+// Σ a[k] · row k of w (depth, one register): product_tile for one row, summed in the same order.
+template <class T>
+INLINE Vec<T> narrow_product(const T* a, const T* w, long depth) {
+  Vec<T> sum = {};
+  for (long k = 0; k < depth; ++k) sum += a[k] * load(w + k * LANES<T>);
+  return sum;
+}
+
+// A whole step of one row where every layer fits one register: so little arithmetic that calls, loops over tiles and the
+// way through memory between them would take most of the time.
+template <class T, Optimizer KIND>
+void narrow_step(const Plan<T>& plan) {
+  const long last = plan.layer_count - 1;
+  const T* parameters = plan.parameters;
+  for (long l = 0; l <= last; ++l) {
+    const Layer<T>& layer = plan.layers[l];
+    const T* a = l ? plan.layers[l - 1].outputs : plan.input_rows[0];
+    Vec<T> z = narrow_product(a, parameters + layer.weights, layer.fan_in) + load(parameters + layer.biases);
+    if (l < last) z = with_activation<T>(layer.activation, [&](auto f) INLINED { return f.value(z, layer.slopes); });
+    store(layer.outputs, z);
+  }
+  output_block(plan, plan.layers[last], plan.scratch[0], 0, 1);
+  for (long l = last; l >= 0; --l) {
+    const Layer<T>& layer = plan.layers[l];
+    const T* a = l ? plan.layers[l - 1].outputs : plan.input_rows[0];
+    if (l) {
+      const Layer<T>& below = plan.layers[l - 1];
+      transposed_panel(plan, layer, 0, LANES<T>, plan.scratch[0]);
+      const Vec<T> slope = with_activation<T>(
+          below.activation, [&](auto f) INLINED { return f.slope(below.outputs, below.slopes); });
+      store(below.deltas, narrow_product<T>(layer.deltas, plan.scratch[0], layer.fan_out) * slope);
+    }
+    const Vec<T> delta = load(layer.deltas);
+    const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+    for (long k = 0; k < layer.fan_in; ++k) {
+      Vec<T> gradient = a[k] * delta;
+      apply_to_weights<T, KIND, 1>(&gradient, all + (layer.weights + k * LANES<T>), plan.rule);
+    }
+    apply<T, KIND>(delta, all + layer.biases, plan.rule, T(0));
+  }
+}
+
 // W of a layer moves only after the deltas below have been taken from the old W.
 template <class T>
 void step(const Plan<T>& plan, long thread, long threads) {
+  if (plan.narrow && plan.batch == 1) {
+    const auto run = plan.rule.optimizer == Optimizer::sgd        ? narrow_step<T, Optimizer::sgd>
+                     : plan.rule.optimizer == Optimizer::momentum ? narrow_step<T, Optimizer::momentum>
+                                                                  : narrow_step<T, Optimizer::adam>;
+    if (thread == 0) run(plan);
+    return;
+  }
   const long last = plan.layer_count - 1;
   for (long l = 0; l < last; ++l) {
     hidden_forward(plan, l, thread, threads);

@@ -26,11 +26,13 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T deca
     w += rule.nesterov ? rule.momentum * velocity - move : velocity;
   }
   if (KIND == Optimizer::adam) {
-    const Vec<T> first = rule.keep1 * load(at.slot1) + rule.take1 * gradient;
+    Vec<T> first = load(at.slot1);
+    first += rule.take1 * (gradient - first);
     const Vec<T> second = rule.keep2 * load(at.slot2) + rule.take2 * (gradient * gradient);
     store(at.slot1, first);
     store(at.slot2, second);
-    w -= decay * w + rule.scale * first / (square_root(second) + rule.epsilon);
+    if (decay != T(0)) w -= decay * w;
+    w -= rule.scale * first / (square_root(second) + rule.epsilon);
   }
   store(at.value, w);
 }
@@ -55,22 +57,50 @@ struct PanelUpdate {
   Rule<T> rule;
 };
 
+// sum (INPUTS, NV registers) += aᵀ · delta over rows [begin, end) of the batch.
+template <class T, int NV, int INPUTS>
+INLINE void add_products(Vec<T>* sum, const PanelUpdate<T>& u, long first, long begin, long end) {
+  for (long b = begin; b < end; ++b) {
+    const T* x = u.a[b] + first;
+    const T* delta = u.delta[b] + u.column;
+    asm("" : "+r"(x));  // keeps GCC from computing, and spilling, the address of every x[q] ahead of the loop
+    Vec<T> d[NV];
+    UNROLL for (int j = 0; j < NV; ++j) d[j] = load(delta + j * LANES<T>);
+    UNROLL for (int q = 0; q < INPUTS; ++q)
+      UNROLL for (int j = 0; j < NV; ++j) sum[q * NV + j] += x[q] * d[j];
+  }
+}
+
 // Weights of a panel from INPUTS units at a time, `tiles` times, to NV registers of outputs.
 template <class T, Optimizer KIND, int NV, int INPUTS>
 void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
+  constexpr int COUNT = INPUTS * NV;
   const Rule<T> rule = u.rule;  // a copy, which the stores below cannot be suspected of changing
-  for (const long end = first + tiles * INPUTS; first < end; first += INPUTS) {
-    Vec<T> sum[INPUTS * NV] = {};
-    for (long b = 0; b < u.batch; ++b) {
-      const T* x = u.a[b] + first;
-      const T* delta = u.delta[b] + u.column;
-      asm("" : "+r"(x));  // keeps GCC from computing, and spilling, the address of every x[q] ahead of the loop
-      Vec<T> d[NV];
-      UNROLL for (int j = 0; j < NV; ++j) d[j] = load(delta + j * LANES<T>);
-      UNROLL for (int q = 0; q < INPUTS; ++q)
-        UNROLL for (int j = 0; j < NV; ++j) sum[q * NV + j] += x[q] * d[j];
+  const long end = first + tiles * INPUTS;
+  if constexpr (KIND != Optimizer::adam) {
+    for (; first < end; first += INPUTS) {
+      Vec<T> sum[COUNT] = {};
+      add_products<T, NV, INPUTS>(sum, u, first, 0, u.batch);
+      apply_to_weights<T, KIND, COUNT>(sum, u.at + first * NV * LANES<T>, rule);
     }
-    apply_to_weights<T, KIND, INPUTS * NV>(sum, u.at + first * NV * LANES<T>, rule);
+  } else {
+    // Adam's root and quotient keep the divider busy for as long as a few rows keep the multipliers: a tile is moved
+    // while the next one is summed, one register at a time between the rows.
+    Vec<T> waiting[COUNT] = {};
+    add_products<T, NV, INPUTS>(waiting, u, first, 0, u.batch);
+    for (first += INPUTS; first < end; first += INPUTS) {
+      Vec<T> sum[COUNT] = {};
+      const Parameters<T> before = u.at + (first - INPUTS) * NV * LANES<T>;
+      for (long i = 0, row = 0; i < COUNT; ++i) {
+        const long stop = (i + 1) * u.batch / COUNT;
+        apply_to_weights<T, KIND, 1>(waiting + i, before + i * LANES<T>, rule);
+        add_products<T, NV, INPUTS>(sum, u, first, row, stop);
+        row = stop;
+      }
+      UNROLL for (int i = 0; i < COUNT; ++i) waiting[i] = sum[i];
+    }
+    for (int i = 0; i < COUNT; ++i)
+      apply_to_weights<T, KIND, 1>(waiting + i, u.at + ((end - INPUTS) * NV + i) * LANES<T>, rule);
   }
 }
 

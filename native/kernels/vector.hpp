@@ -5,6 +5,7 @@
 #include "../plan.hpp"
 
 #define INLINE inline __attribute__((always_inline))
+#define INLINED __attribute__((always_inline))  // of a lambda
 // Loops over registers must be unrolled whole, or the registers become memory.
 #define UNROLL _Pragma("GCC unroll 32")
 
@@ -34,7 +35,8 @@ template <>
 struct Simd<float> {
   typedef float Vector __attribute__((vector_size(VECTOR_BYTES)));
   typedef float Unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-  typedef int Bits __attribute__((vector_size(VECTOR_BYTES)));
+  typedef int Integer;
+  typedef Integer Bits __attribute__((vector_size(VECTOR_BYTES)));
   static constexpr int mantissa = 23;
 };
 
@@ -42,7 +44,8 @@ template <>
 struct Simd<double> {
   typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
   typedef double Unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
-  typedef long Bits __attribute__((vector_size(VECTOR_BYTES)));
+  typedef long Integer;
+  typedef Integer Bits __attribute__((vector_size(VECTOR_BYTES)));
   static constexpr int mantissa = 52;
 };
 
@@ -67,6 +70,21 @@ INLINE void store(T* to, Vec<T> v) {
 template <class T>
 INLINE Vec<T> splat(T x) {
   return x - Vec<T>{};
+}
+
+// 0, 1, 2, …
+template <class T>
+INLINE Bits<T> lane_numbers() {
+  Bits<T> numbers = {};
+  UNROLL for (int i = 0; i < LANES<T>; ++i) numbers[i] = i;
+  return numbers;
+}
+
+// v with x in lane `lane`. A register that was put together in memory, number by number, would have to wait for all of
+// these stores to reach the cache.
+template <class T>
+INLINE Vec<T> with_lane(Vec<T> v, long lane, T x) {
+  return lane_numbers<T>() == (Bits<T>{} + typename Simd<T>::Integer(lane)) ? splat(x) : v;
 }
 
 // The `count` numbers at `from`, zero in the other lanes; touches nothing behind them.

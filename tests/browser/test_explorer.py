@@ -285,6 +285,44 @@ def test_what_does_not_fit_is_left_out_and_said(open_page):
     assert reduced == pytest.approx(trace.gradient[0].W[1, 2], rel=1e-12)
 
 
+def test_above_the_limits_only_the_largest_can_be_opened(open_page, monkeypatch):
+    monkeypatch.setattr("backlit.explanations.explorer_page.NUMBERS", 3000)
+    random = np.random.default_rng(0)
+    net = bl.Network([30, 20, 10])
+    steps = watched(net, bl.SGD(0.1), (random.random((12, 30)), random.random((12, 10))), [0, 1, 2])
+    page = open_page(bl.explorer(steps))
+    notes = page.inner_text("#notes")
+    assert "2 of 3 steps don't fit and are left out: step 1, 2." in notes
+    assert "830 parameters: only the 200 with the largest gradient" in notes
+    trace = steps[0].trace()
+    sizes = np.abs(trace.gradient[1].W)
+    source, unit = (int(i) for i in np.unravel_index(sizes.argmax(), sizes.shape))
+    pick(page, 1, source, unit)
+    go(page, 4)
+    assert ledger_sums(page)[-1] == pytest.approx(float(trace.running_sum(4)[1].W[source, unit]), rel=1e-12)
+    assert values(page, "#weight-now") == [trace.before.layers[1].W[source, unit]]
+    monkeypatch.setattr("backlit.explanations.explorer_page.NUMBERS", 10)
+    with pytest.raises(bl.BadInput, match="a page holds 10"):
+        bl.explorer(steps)
+
+
+@pytest.mark.slow
+def test_twenty_steps_fit_even_where_every_bit_is_new(open_page):
+    """Random inputs, long steps, none after another: nothing compresses, so the last bits are left away."""
+    random = np.random.default_rng(0)
+    net = bl.Network([784, 30, 10], "sigmoid", "sigmoid")
+    data = random.random((300, 784)), random.integers(0, 10, 300)
+    steps = watched(net, bl.SGD(30.0), data, range(0, 80, 4), "float32", batch_size=10)
+    html = bl.explorer(steps)
+    assert len(html.encode()) <= 5_000_000
+    page = open_page(html)
+    assert page.evaluate("page.steps.length") == 20
+    go(page, 10, 19)
+    pick(page, 0, 391, 17)
+    before = steps[19].before.layers[0].W[391, 17]
+    assert values(page, "#weight-now") == pytest.approx([before], rel=1e-6)
+
+
 def test_pictures_are_drawn_as_pictures(open_page):
     side = np.linspace(0, 1, 8)
     pictures = np.stack([np.outer(side**p, side) for p in range(1, 7)]).reshape(6, 64)

@@ -4,13 +4,9 @@ The only file of the data room that uses the network, writes a file or tells of 
 error).
 """
 
-import hashlib
-import http.client
 import os
 import re
 import tempfile
-import urllib.error
-import urllib.request
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -96,6 +92,10 @@ def load_mnist() -> Dataset:
     for folder in looked:
         if files := find_idx_folder(folder):
             return read_idx_folder(files)
+    # The network's modules take as long to import as the rest of this room: only who downloads waits for them.
+    import http.client
+    import urllib.error
+
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for name, checksum in CHECKSUMS.items():
@@ -123,6 +123,9 @@ def _download(url: str, to: Path, checksum: str) -> None:
 
     Raises OSError, HTTPException or ValueError with the reason.
     """
+    import hashlib
+    import urllib.request
+
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

@@ -3,7 +3,7 @@
 Nothing here trains or changes anything, and no formula of training is written again: values come from chain.py.
 """
 
-from .explorer import explorer as explorer
+from .explorer_page import explorer as explorer
 from .factors import Factor as Factor
 from .factors import Factors as Factors
 from .factors import Path as Path

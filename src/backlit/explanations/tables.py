@@ -142,7 +142,7 @@ def _sum_table(trace: Trace) -> Table:
     if not isinstance(trace.optimizer, AdamW) and trace.optimizer.l2:
         rows.append(line("with L2", "sum", trace.gradient.flat[chosen]))
     plain = isinstance(trace.optimizer, SGD) and not trace.optimizer.momentum
-    name = f"· −{number(trace.rate)} = update" if plain else f"{type(trace.optimizer).__name__}'s update"
+    name = f"times -{number(trace.rate)} = update" if plain else f"{type(trace.optimizer).__name__}'s update"
     rows.append(line(name, "moved", trace.update.flat[chosen]))
     rows.append(line("before", "still", trace.before.parameters[chosen]))
     rows.append(line("after", "moved", trace.after.parameters[chosen]))
