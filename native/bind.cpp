@@ -8,6 +8,7 @@
 
 #include <map>
 
+#include "bus_error.hpp"
 #include "dispatch.hpp"
 #include "engine.hpp"
 
@@ -230,6 +231,7 @@ NB_MODULE(_core, m) {
   });
   bind_precision<float>(m, "Core32");
   bind_precision<double>(m, "Core64");
+  m.def("say_on_bus_error", say_on_bus_error, "line"_a);
   m.def("instruction_set", [] { return std::string(kernels().name); });
   m.def("instruction_sets", usable_instruction_sets);
   m.def("measured_peak", [](bool twice) {

@@ -14,7 +14,8 @@ from .errors import BadInput
 
 Rows = NDArray[np.int64]
 Order = str | Callable[[int], Any]
-ORDERS = ("shuffled", "as_given")
+ORDERS = ("shuffled", "shuffled_in_blocks", "as_given")
+BLOCK = 1 << 16  # rows that are read together when the order is shuffled in blocks
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
@@ -25,18 +26,22 @@ def steps_per_epoch(n_rows: int, batch_size: int) -> int:
 def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") -> Rows:
     """Row numbers (n_rows,) of one epoch (from 0) in the order of training.
 
-    order: "shuffled" by (seed, epoch); "as_given"; or your own function epoch -> row numbers, which may leave
-    rows out or repeat them, but must give equally many for every epoch (counted from 0), and for one epoch always the
-    same: a run that is resumed or replayed asks again. Raises BadInput for row numbers that don't exist.
+    order: "shuffled" by (seed, epoch); "shuffled_in_blocks": runs of BLOCK rows in shuffled order, each shuffled in
+    itself, for data on a disk that is slow at random places; "as_given"; or your own function epoch -> row numbers,
+    which may leave rows out or repeat them, but must give equally many for every epoch (counted from 0), and for one
+    epoch always the same: a run that is resumed or replayed asks again. Raises BadInput for rows that don't exist.
     """
+    wanted = f"order must be {', '.join(ORDERS)}, or a function epoch -> row numbers"
     if not isinstance(order, str) and not callable(order):
-        raise BadInput(f"order must be {' or '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r:.60}.")
+        raise BadInput(f"{wanted}; got {order!r:.60}.")
     if order == "shuffled":
         return np.random.default_rng([seed, epoch]).permutation(n_rows)
+    if order == "shuffled_in_blocks":
+        return _in_blocks(n_rows, np.random.default_rng([seed, epoch]))
     if order == "as_given":
         return np.arange(n_rows)
     if isinstance(order, str):
-        raise BadInput(f"order must be {' or '.join(ORDERS)}, or a function epoch -> row numbers; got {order!r:.60}.")
+        raise BadInput(f"{wanted}; got {order!r:.60}.")
     try:
         rows = np.asarray(order(epoch))
     except ValueError:
@@ -48,6 +53,11 @@ def epoch_rows(n_rows: int, seed: int, epoch: int, order: Order = "shuffled") ->
     if rows.min() < 0 or rows.max() >= n_rows:
         raise BadInput(f"order({epoch}) must give rows from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
     return rows.astype(np.int64)
+
+
+def _in_blocks(n_rows: int, random: np.random.Generator) -> Rows:
+    starts = random.permutation(-(-n_rows // BLOCK)) * BLOCK
+    return np.concatenate([random.permutation(np.arange(s, min(s + BLOCK, n_rows))) for s in starts])
 
 
 def cut(rows: Rows, batch_size: int, first: int) -> list[Rows]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from .optimizers import Optimizer, check_optimizer, from_record, slots_of, to_re
 from .state import Floats, State, check_state
 
 FORMAT = "backlit 1"
+ASIDE = ".part"  # how a file ends while it is being written
 
 
 def save(
@@ -63,22 +64,32 @@ def save(
     tensors = {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
     if not str(path) or "\0" in str(path):
         raise BadInput(f"save: a path was wanted; got {path!r}.")
-    target = Path(os.path.realpath(path))  # through a link, the file that it names is replaced
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
-        try:
-            _write_synced(aside, to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)}))
-            _verify(aside, net, opt, state)
-            os.replace(aside, target)
-            _sync_folder(target.parent)
-        finally:
-            aside.unlink(missing_ok=True)
+        content = to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)})
+        # through a link, the file that it names is replaced
+        write_whole(Path(os.path.realpath(path)), content, lambda aside: _verify(aside, net, opt, state))
     except OSError as error:
         raise BadInput(f"save: {path} can't be written: {error.strerror or error}. Nothing was changed.") from None
     except (TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"save: {path}: the preparation must be plain JSON with finite numbers: {error}.") from None
+
+
+def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = lambda aside: None) -> None:
+    """Writes ``content`` beside ``path``, synced; when ``check`` has looked at it, renames it into its place.
+
+    Killed at any moment, the file at ``path`` is the old or the new one, whole. Raises OSError.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{ASIDE}")
+    try:
+        _write_synced(aside, content)
+        check(aside)
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

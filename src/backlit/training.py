@@ -193,6 +193,8 @@ class _Run:
         # One attribute, so that a Ctrl-C between two lines can't leave half of it changed.
         self.record = (state.step, state.epoch_losses, state.epoch_sum)
         self.k = 1
+        # An engine on several hosts says how many steps each call takes, because the hosts' clocks differ.
+        self.steady: int | None = getattr(self.engine, "steady", None)
         # Two kept states, so that at least one finite step always lies between the older one and a divergence.
         self.older = self.newer = state
         self.kept_at = perf_counter()
@@ -238,7 +240,7 @@ class _Run:
     def stretch(self, left: int) -> int:
         """How many steps to run in one call: about STRETCH seconds of them, and a watched step alone."""
         to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
-        return max(1, min(left, self.k, to_watched, self.plan.longest or left))
+        return max(1, min(left, self.steady or self.k, to_watched, self.plan.longest or left))
 
     def advance(self, rows: Rows) -> tuple[NDArray[np.float64], float, tuple[Watched, ...]]:
         """Runs one stretch of rows (k, B): its losses (k,), its last rate, the watched step if it is one."""
@@ -256,7 +258,7 @@ class _Run:
             gradient = "finite_differences" if plan.engine == "finite_differences" else "backpropagation"
             rate = float(rates[0])
             watched = (Watched(plan.net, plan.opt, plan.data, before.step, before, rows[0], rate, after, gradient),)
-        if start + spent - self.kept_at > KEEP_EVERY:
+        if self.steady or start + spent - self.kept_at > KEEP_EVERY:
             self.keep()
         return losses, float(rates[-1]), watched
 

@@ -24,8 +24,11 @@ COMMANDS = {
     "export": "Write a saved model as ONNX or as a PyTorch state dict.",
     "explain": "The chain-rule factors of one weight, or a page to explore steps on.",
     "info": "What is in a saved model, or what this installation can do.",
+    "import": "Tables of any size into a folder that can be trained on.",
     "data": "The data sets that can be loaded by name.",
 }
+
+FILES = {"import": "import_"}  # where Python keeps the command's name for itself
 
 
 class _Commands(click.Group):
@@ -37,7 +40,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f".{name}", __name__).command
+        command: click.Command = import_module(f".{FILES.get(name, name)}", __name__).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

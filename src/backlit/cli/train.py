@@ -10,16 +10,19 @@ from typing import Any
 
 import click
 
-from ..data import Dataset, Preparation, load_dataset
-from ..engines import available_engines
+from ..batches import ORDERS
+from ..data import Dataset, Preparation, load_dataset, stored_preparation
+from ..engines import ENGINES
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, fit
+from ..observers import EarlyStopping, History, fit, log_to
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
-from ..state import initial_state
+from ..state import State, initial_state
 from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+from .hosts import host_options
+from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
 from .report import details, print_details
 from .watching import Run, check_watching, draw_curves, picture_options, show_watched
 
@@ -73,9 +76,13 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
 @click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
 @click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
+@click.option("--order", type=click.Choice([name.replace("_", "-") for name in ORDERS]), default="shuffled",
+              show_default=True, help="Of the rows; in blocks for data on a slow disk.")  # fmt: skip
+@checkpoint_options
 @picture_options
 @click.option("--quiet", is_flag=True, help="No progress, no table: the score alone.")
 @json_option
+@host_options
 def command(
     data: str,
     target: str | None,
@@ -93,6 +100,12 @@ def command(
     validation: float | None,
     early_stopping: int | None,
     save_to: Path | None,
+    order: str,
+    checkpoint: Path | None,
+    every: str | None,
+    keep: int,
+    resume: bool,
+    log: str | None,
     watch: tuple[int, ...] | None,
     report: Path | None,
     plot: Path | None,
@@ -107,12 +120,14 @@ def command(
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
+    checkpoints = checkpoints_of(checkpoint, every, keep, resume)
+    explain_shrinking_files(data)
     raw = load_dataset(data, target)
     if raw.note:
         click.echo(raw.note, err=True)
     if validation is None and early_stopping is not None:
         validation = 0.1
-    parts = divided(raw, validation, seed)
+    parts = divided(raw, validation, seed, stored_preparation(data))
     del raw  # a large data set isn't kept beside its prepared copy
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
@@ -137,6 +152,9 @@ def command(
         engine=engine,
         validation=parts.validation,
         early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
+        order=order.replace("-", "_"),
+        observers=() if log is None else [log_to(log)],
+        checkpoints=checkpoints,
         progress=not (quiet or as_json),
     )
     if save_to is not None:
@@ -148,7 +166,21 @@ def command(
     del run
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    tested = test()
+    tell_results(net, state, test(), history, name, preparation, save_to, as_json)
+    return 130 if history.interrupted else 0
+
+
+def tell_results(
+    net: Network,
+    state: State,
+    tested: Dataset,
+    history: History,
+    name: str,
+    preparation: Preparation,
+    save_to: Path | None,
+    as_json: bool,
+) -> None:
+    """What the trained network makes of the rows to test on; ``name`` is what its score is called."""
     loss, score = evaluate(net, state, tested)
     more = details(net, state, tested, preparation)
     if as_json:
@@ -162,12 +194,11 @@ def command(
         if not quiet:
             print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
-    return 130 if history.interrupted else 0
 
 
 def check_engine(name: str) -> None:
     """BadInput before the data is read, where there is no such engine."""
-    known = ("auto", *available_engines())
+    known = ("auto", *ENGINES)
     if name not in known:
         raise BadInput(f"--engine: one of {', '.join(known)} is wanted; got {name!r}.")
 
@@ -183,8 +214,11 @@ def check_writable(option: str, path: Path) -> None:
         raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
 
 
-def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
-    """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left."""
+def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:
+    """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left.
+
+    ``stored``: what was learned when the data was imported; its numbers are prepared already, and stay on disk.
+    """
     source = raw.test_source
     train, test = (raw, None) if source is not None else raw.split(1 - TEST_SHARE, seed)
     held: Dataset | None = None
@@ -192,6 +226,8 @@ def divided(raw: Dataset, validation: float | None, seed: int) -> Parts:
         if not 0 < validation < 1:
             raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
         train, held = train.split(1 - validation, seed)
+    if stored is not None:
+        return Parts(train, held, lambda: test or raw.test or train, stored)
     # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
     scale = not (train.x.min() >= 0 and train.x.max() <= 1)
     preparation = Preparation.learn(train, scale=scale, scale_target=train.classes is None)

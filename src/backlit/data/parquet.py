@@ -1,13 +1,17 @@
 """Parquet files, batch by batch: every cell as the text that CSV would hold. The only reader that uses pyarrow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
 from .csv_text import Table
 from .wording import place, reading
+
+Texts = Callable[[int], list[str]]
+Numbers = Callable[[int], Any]
 
 BATCH = 1 << 14  # rows at a time
 
@@ -38,6 +42,43 @@ def _rows(arrow: Any, file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
         for cells in zip(*columns, strict=True):
             number += 1
             yield number, list(cells)
+
+
+@contextmanager
+def opened_batches(path: Path, rows: int) -> Iterator[tuple[list[str], int, Iterator[tuple[Texts, Numbers]]]]:
+    """(columns' names, rows in all, batches of at most ``rows`` rows) of a file that may be larger than memory.
+
+    A batch is two functions of a column's place: its cells as texts, and as float64 with NaN where they are missing,
+    or None where the column holds no numbers.
+    """
+    arrow = _pyarrow(f"{place(path)}: reading Parquet")
+    with reading(path, "a Parquet file"):
+        # Without buffered reading pyarrow holds a whole row group of every column.
+        file = arrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+        yield list(file.schema_arrow.names), file.metadata.num_rows, _batches(arrow, file, path, rows)
+
+
+def _batches(arrow: Any, file: Any, path: Path, rows: int) -> Iterator[tuple[Texts, Numbers]]:
+    def texts(column: Any) -> list[str]:
+        try:
+            result: list[str] = column.cast(arrow.string()).fill_null("").to_pylist()
+        except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
+            raise BadInput(f"{place(path)}: holds {column.type}: wanted numbers, texts or dates; remove it") from error
+        return result
+
+    def numbers(column: Any) -> Any:
+        kind = arrow.types
+        if not (kind.is_integer(column.type) or kind.is_floating(column.type) or kind.is_boolean(column.type)):
+            return None
+        as_ints = column.cast(arrow.int8()) if kind.is_boolean(column.type) else column
+        return as_ints.cast(arrow.float64(), safe=False).to_numpy(zero_copy_only=False)
+
+    for batch in file.iter_batches(rows, use_threads=False):
+        yield partial(_of_column, texts, batch), partial(_of_column, numbers, batch)
+
+
+def _of_column(read: Callable[[Any], Any], batch: Any, k: int) -> Any:
+    return read(batch.columns[k])
 
 
 def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

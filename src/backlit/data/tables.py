@@ -38,7 +38,7 @@ def read_table(path: Path, target: str | None) -> Dataset:
                 f"{place(path)}: has one column ({listed(table.names)}): wanted inputs and a target, divided by , ; or "
                 "tab"
             )
-        position, how = _choose_target(table.names, target, path)
+        position, how = choose_target(table.names, target, path)
         found = _numbers_only(table, position, path)
     if found is None:
         with _opened(path) as table:
@@ -141,7 +141,7 @@ def _all_numbers(cells: list[str]) -> list[float] | None:
     return finite if len(finite) == len(cells) else None
 
 
-def _choose_target(names: list[str], target: str | None, path: Path) -> tuple[int, str]:
+def choose_target(names: list[str], target: str | None, path: Path) -> tuple[int, str]:
     """The target's position, and a few words on how it was chosen."""
     if target is not None:
         if target not in names:

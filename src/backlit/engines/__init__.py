@@ -18,8 +18,8 @@ from ..network import Network
 from ..optimizers import Optimizer, check_optimizer
 from ..state import Floats, State, check_state
 
-# In the order in which "auto" prefers them; finite_differences is for looking at, and never chosen.
-ENGINES = ("native", "reference", "finite_differences")
+# "auto" takes the first of AUTO that is ready; finite_differences is for looking at, and jax has to be asked for.
+ENGINES = ("native", "reference", "finite_differences", "jax")
 AUTO = ("native", "reference")
 
 
@@ -48,10 +48,7 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     """
     check_state("open_engine", net, state)
     check_optimizer("open_engine", opt)
-    if name == "auto":
-        name = _fastest().__name__.rpartition(".")[2]
-    if name not in ENGINES:
-        raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
+    name = chosen(name)
     reason = _module(name).availability()
     if reason != "ready":
         raise EngineUnavailable(f"engine {name!r}: {reason}")
@@ -59,6 +56,15 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     dataset.check_inputs(net)
     engine: Engine = _module(name).Engine(net, opt, state.for_optimizer(opt), dataset)
     return engine
+
+
+def chosen(name: str) -> str:
+    """The engine that ``name`` stands for: "auto" is the fastest that is ready. BadInput for unknown names."""
+    if name == "auto":
+        name = _fastest().__name__.rpartition(".")[2]
+    if name not in ENGINES:
+        raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
+    return name
 
 
 def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:

@@ -1,8 +1,14 @@
-"""Consumers of Progress, none of which can change the run: history, progress display, validation; and ``fit``.
+"""Consumers of Progress, none of which can change the run.
 
+Here also ``fit``, which drains the loop with them.
 An observer is called with every Progress; returning True asks the loop to stop.
 """
 
+from .checkpoints import Checkpoints as Checkpoints
 from .fitting import fit as fit
 from .history import History as History
+from .logs import CSVLog as CSVLog
+from .logs import JSONLog as JSONLog
+from .logs import TensorBoardLog as TensorBoardLog
+from .logs import log_to as log_to
 from .validation import EarlyStopping as EarlyStopping

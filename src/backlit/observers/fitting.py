@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..network import Network
 from ..optimizers import Optimizer
 from ..state import State, initial_state
 from ..training import Progress, train
+from .checkpoints import Checkpoints, Keeper, plan_of
 from .display import Display
 from .history import History
 from .validation import EarlyStopping, Validation
@@ -35,13 +37,17 @@ def fit(
     validation: Any = None,
     early_stopping: EarlyStopping | int | bool | None = None,
     observers: Iterable[Observer] = (),
+    checkpoints: Checkpoints | None = None,
     progress: bool = True,
 ) -> tuple[State, History]:
     """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
 
     validation:      a Dataset or a pair (x, y), evaluated after every epoch.
     early_stopping:  an EarlyStopping, or its patience in epochs; it needs validation, and puts the best State back.
-    observers:       called with every Progress; one that returns True ends the run.
+    observers:       called with every Progress; one that returns True ends the run. One that has ``begin(history)`` is
+                     given the History before the run. One that has ``record() -> dict``
+                     and ``restore(dict)`` is kept in checkpoints: plain JSON, and States.
+    checkpoints:     a Checkpoints: where and how often the run is kept, and whether to go on with what is there.
     progress:        show a bar on a terminal, lines where there is none.
 
     Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
@@ -55,13 +61,24 @@ def fit(
     validator = None if validation is None else Validation(net, validation, stopping, history)
     if validator is not None:  # before the history: interrupted in between, its lists stay equally long
         chain.insert(0, validator)
-    chain.extend(observers)
+    for observer in observers:
+        if hasattr(observer, "begin"):
+            observer.begin(history)
+        chain.append(observer)
     state = initial_state(net, opt, seed=seed) if state is None else state
-    run = train(
-        net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order
-    )
     newest: Progress | None = None
-    with Display(history, shown=progress) as display:
+    with ExitStack() as open_things:
+        if checkpoints is not None:
+            plan = plan_of(net, opt, state, data, batch_size, seed, order, engine)
+            keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain)))
+            state = keeper.resume(state)
+            chain = [keeper.starting, *chain, keeper]
+        run = train(
+            net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order
+        )
+        if validator is not None and validator.wants_to_stop:
+            run = iter(())
+        display = open_things.enter_context(Display(history, shown=progress))
         try:
             for newest in run:
                 answers = [observer(newest) for observer in chain]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..training import Progress
+
+LISTS = ("epoch", "loss", "validation_loss", "validation_score", "rate")
 
 
 @dataclass
@@ -27,3 +31,12 @@ class History:
             self.epoch.append(progress.epoch)
             self.loss.append(progress.epoch_loss)
             self.rate.append(progress.rate)
+
+    def record(self) -> dict[str, Any]:
+        """The lists, for a checkpoint."""
+        return {name: list(getattr(self, name)) for name in LISTS}
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Takes the lists of a checkpoint."""
+        for name in LISTS:
+            getattr(self, name)[:] = record[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -68,4 +69,19 @@ class Validation:
         self.bad_epochs = 0 if value < self.best_value - self.stopping.min_delta else self.bad_epochs + 1
         if value < self.best_value:
             self.best, self.best_value = state, value
-        return self.bad_epochs >= self.stopping.patience
+        return self.wants_to_stop
+
+    @property
+    def wants_to_stop(self) -> bool:
+        """Whether the patience is over."""
+        return self.stopping is not None and self.bad_epochs >= self.stopping.patience
+
+    def record(self) -> dict[str, Any]:
+        """How far the patience is, and the best State, for a checkpoint."""
+        value = self.best_value if self.best is not None else None
+        return {"best": self.best, "best_value": value, "bad_epochs": self.bad_epochs}
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Takes up a checkpoint's record."""
+        self.best, self.bad_epochs = record["best"], record["bad_epochs"]
+        self.best_value = float("inf") if record["best_value"] is None else record["best_value"]

@@ -1,0 +1,48 @@
+"""Options of ``backlit train`` by which a run is kept on disk while it trains. No training here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..engines.native import say_on_bus_error
+from ..observers import Checkpoints
+
+EVERY = "30s"
+
+
+OPTIONS = (
+    click.option("--checkpoint", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in this folder."),
+    click.option("--every", metavar="UPDATES|TIME", help=f"Such as 200, 30s, 5min. Default: {EVERY}."),
+    click.option("--keep", type=click.IntRange(min=1), default=3, show_default=True, help="How many checkpoints stay."),
+    click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
+    click.option("--log", metavar="PATH", help="Write the curves to .csv or .jsonl, or a folder for TensorBoard."),
+)
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--checkpoint, --every, --keep and --resume for ``checkpoints_of``, and --log."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bool) -> Checkpoints | None:
+    """What the options ask for; None where no folder is named. Misuse for a part without the folder."""
+    if folder is None:
+        if resume or every is not None:
+            raise click.UsageError(f"{'--resume' if resume else '--every'} needs --checkpoint DIR.")
+        return None
+    return Checkpoints(folder, every or EVERY, keep, resume)
+
+
+def explain_shrinking_files(data: str) -> None:
+    """If a data file is cut short while it is read, the process ends; this sees to it that it says why."""
+    name = data if data.isprintable() else repr(data)
+    say_on_bus_error(
+        f"backlit: {name:.200}: a file of it became shorter while it was read. Restore it; a run with --checkpoint DIR "
+        "goes on with --resume."
+    )

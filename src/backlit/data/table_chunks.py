@@ -1,0 +1,116 @@
+"""Tables too large for memory, a few thousand rows at a time, column by column. Nothing is learned or kept here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadInput
+from .arrays import Array
+from .columns import is_missing, number_in
+from .csv_text import opened_csv
+from .parquet import opened_batches
+from .tables import PARQUET
+from .wording import listed, place
+
+CELLS = 1 << 18  # of a chunk: as texts about 20 MB
+
+# A column of a chunk: numbers (rows,) with NaN where they are missing, or texts, "" where they are missing.
+Cells = Array | list[str]
+
+
+def columns_of(paths: Sequence[Path]) -> list[str]:
+    """The columns' names, the same in every file; BadInput otherwise."""
+    every = [_names(path) for path in paths]
+    for path, names in zip(paths, every, strict=True):
+        if names != every[0]:
+            wanted = f"those of {place(paths[0])}, {listed(every[0])}"
+            raise BadInput(f"{place(path)}: has the columns {listed(names)}: wanted {wanted}")
+    if len(every[0]) < 2:
+        raise BadInput(f"{place(paths[0])}: has one column: wanted inputs and a target")
+    return every[0]
+
+
+def chunks_of(paths: Sequence[Path], names: list[str], target: int) -> Iterator[tuple[Path, list[Cells], int | None]]:
+    """(file, columns of the next rows, rows of all files if that is known); the target's cells are always texts."""
+    rows = max(64, CELLS // len(names))
+    total = None
+    if all(_is_parquet(path) for path in paths):
+        total = sum(_opened_rows(path) for path in paths)
+    for path in paths:
+        for columns in _parquet(path, names, target, rows) if _is_parquet(path) else _csv(path, names, target, rows):
+            yield path, columns, total
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in PARQUET
+
+
+def _names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise BadInput(f"{place(path)}: there is no such file.")
+    if _is_parquet(path):
+        with opened_batches(path, 1) as (names, _, _):
+            return names
+    with opened_csv(path) as table:
+        return table.names
+
+
+def _opened_rows(path: Path) -> int:
+    with opened_batches(path, 1) as (_, rows, _):
+        return rows
+
+
+def _csv(path: Path, names: list[str], target: int, rows: int) -> Iterator[list[Cells]]:
+    with opened_csv(path) as table:
+        while chunk := list(islice(table.rows, rows)):
+            first = chunk[0][0]
+            columns = zip(*(cells for _, cells in chunk), strict=True)
+            yield [
+                list(column) if k == target else _numbers_or_texts(column, names[k], path, first)
+                for k, column in enumerate(columns)
+            ]
+
+
+def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, first: int) -> Cells:
+    """A column of numbers as such, of texts as texts; both in one chunk are refused by name."""
+    try:
+        values = np.array(cells, np.float64)
+        if np.isfinite(values).all() and not any("_" in cell for cell in cells):
+            return values
+    except ValueError:
+        pass
+    texts = ["" if is_missing(cell) else cell.strip() for cell in cells]
+    numbers = [number_in(text, name, path, first + row) for row, text in enumerate(texts)]
+    words = sum(number is None and bool(text) for number, text in zip(numbers, texts, strict=True))
+    if words:
+        if words < sum(map(bool, texts)):
+            row = next(r for r, (n, t) in enumerate(zip(numbers, texts, strict=True)) if t and n is None)
+            raise BadInput(
+                f"{place(path)} line {first + row}, column {name!r:.40}: came {texts[row]!r:.40} in a column that also "
+                "holds numbers: write one kind, or remove the column"
+            )
+        return texts
+    return np.array([math.nan if number is None else number for number in numbers])
+
+
+def _parquet(path: Path, names: list[str], target: int, rows: int) -> Iterator[list[Cells]]:
+    with opened_batches(path, rows) as (_, _, batches):
+        for texts_of, numbers_of in batches:
+            yield [_arrow_column(k == target, k, texts_of, numbers_of) for k in range(len(names))]
+
+
+def _arrow_column(target: bool, k: int, texts_of: Any, numbers_of: Any) -> Cells:
+    numbers = None if target else numbers_of(k)
+    if numbers is not None:
+        if np.isinf(numbers).any():
+            numbers = np.where(np.isinf(numbers), np.nan, numbers)
+        result: Array = numbers
+        return result
+    texts: list[str] = texts_of(k)
+    return texts if target else ["" if is_missing(text) else text.strip() for text in texts]

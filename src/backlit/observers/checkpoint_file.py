@@ -1,0 +1,76 @@
+"""The file of a checkpoint: safetensors with a JSON header and a digest over both, read without trust.
+
+Only this format lives here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..state import State
+
+FORMAT = "backlit checkpoint 1"
+
+
+class Damaged(Exception):
+    """A checkpoint that isn't as it was written."""
+
+
+def to_bytes(plan: Mapping[str, Any], states: Sequence[State], records: Sequence[Any]) -> bytes:
+    """States (that of the run first), the plan of the run and its observers' records, as one file."""
+    from safetensors.numpy import save
+
+    tensors = {}
+    for i, state in enumerate(states):
+        for name, vector in {"parameters": state.parameters, **state.slots}.items():
+            tensors[f"{i}.{name}"] = np.ascontiguousarray(vector)
+    header = {
+        "plan": plan,
+        "states": [
+            {"step": s.step, "started": s.started, "epoch_losses": s.epoch_losses, "epoch_sum": s.epoch_sum}
+            for s in states
+        ],
+        "records": records,
+    }
+    text = json.dumps(header)
+    return save(tensors, metadata={"format": FORMAT, "backlit": text, "digest": _digest(text, tensors)})
+
+
+def from_bytes(content: bytes, sizes: tuple[int, ...]) -> tuple[dict[str, Any], list[State], list[Any]]:
+    """(plan, states, records); raises Damaged for whatever ``to_bytes`` didn't write."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        tensors = load(content)
+        if metadata["format"] != FORMAT or metadata["digest"] != _digest(metadata["backlit"], tensors):
+            raise Damaged("its numbers are not those that were written")
+        header = json.loads(metadata["backlit"])
+        return header["plan"], _states(header["states"], tensors, sizes), header["records"]
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError):
+        raise Damaged(f"its {len(content)} bytes are cut short or altered") from None
+
+
+def _states(records: Sequence[Any], tensors: Mapping[str, Any], sizes: tuple[int, ...]) -> list[State]:
+    states = []
+    for i, record in enumerate(records):
+        prefix = f"{i}."
+        vectors = {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
+        parameters = vectors.pop("parameters")
+        states.append(State(sizes, parameters, vectors, **{**record, "epoch_losses": tuple(record["epoch_losses"])}))
+    return states
+
+
+def _digest(text: str, tensors: Mapping[str, Any]) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        digest.update(memoryview(tensors[name]).cast("B") if tensors[name].size else b"")
+    return digest.hexdigest()

@@ -1,0 +1,299 @@
+"""Checkpoints: a run's State and its observers' records on disk, so that it can be killed at any moment and go on.
+
+Here: the folder, its files, and what must agree before a run goes on. How a file is written whole stands in
+model_file.py; nothing here changes a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..batches import Order
+from ..data import Dataset
+from ..engines import chosen
+from ..errors import BadInput
+from ..model_file import ASIDE, write_whole
+from ..network import Network
+from ..optimizers import Optimizer, to_record
+from ..state import State
+from ..training import Progress
+from .checkpoint_file import Damaged, from_bytes, to_bytes
+
+NAME = re.compile(r"step-(\d{12})\.checkpoint")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+SAMPLED = 64  # rows by which a data set is recognised
+WARN_EVERY = 60.0  # seconds between two complaints about a disk that doesn't take checkpoints
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Keep a run in ``folder``, so that it can go on to the same bits after being killed at any moment.
+
+    every:   a number of updates, or a time such as "30s", "500ms" or "5min". A checkpoint is written at the first
+             report of progress (20 a second, and after each epoch) when so much has gone by, and at the end.
+    keep:    so many newest ones stay. 0 writes none and only goes on from what is there.
+    resume:  go on from the newest whole one; with none in the folder the run starts anew.
+    """
+
+    folder: str | os.PathLike[str]
+    every: int | str = "30s"
+    keep: int = 3
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        self.interval  # noqa: B018 (checks it)
+        if isinstance(self.keep, bool) or not isinstance(self.keep, int) or self.keep < 0:
+            raise BadInput(f"Checkpoints: keep must be a whole number of at least 0; got {self.keep!r}.")
+
+    @property
+    def interval(self) -> tuple[int | None, float | None]:
+        """(updates, None) or (None, seconds) between two checkpoints."""
+        given = str(self.every).strip()
+        if re.fullmatch(r"\d{1,18}", given) and int(given) and self.every is not True:
+            return int(given), None
+        amount = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min|m|h)", given)
+        if amount and float(amount[1]):
+            return None, float(amount[1]) * UNITS[amount[2]]
+        raise BadInput(
+            f"Checkpoints: every must be a number of updates, such as 200, or a time such as '30s'; got {self.every!r}."
+        )
+
+
+def plan_of(
+    net: Network, opt: Optimizer, state: State, data: Any, batch_size: int, seed: int, order: Order, engine: str
+) -> dict[str, Any]:
+    """What must agree between a run and the one that goes on with it, as plain JSON."""
+    dataset = Dataset.of(data)
+    rows = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).astype(np.int64)
+    given = (dataset.x, dataset.y, *(() if dataset.sample_weight is None else (dataset.sample_weight,)))
+    sample = b"".join(np.ascontiguousarray(array[rows]).tobytes() for array in given)
+    try:
+        optimizer: Any = to_record(opt)
+    except BadInput:  # a schedule of one's own: what it does can't be compared, only what kind it is
+        optimizer = {"kind": type(opt).__name__, "rate": "of your own"}
+    return {
+        "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
+        "optimizer": optimizer,
+        "dtype": str(state.dtype),
+        "batch_size": batch_size,
+        "seed": seed,
+        "order": order if isinstance(order, str) else "of your own",
+        "rows": f"{len(dataset)} of {dataset.x.shape[1]} {dataset.x.dtype}",
+        "data": f"{zlib.crc32(sample):08x}",
+        "engine": chosen(engine),
+    }
+
+
+class Keeper:
+    """An observer that writes the checkpoints of one run; made before the run, closed after it."""
+
+    def __init__(self, wanted: Checkpoints, plan: Mapping[str, Any], observers: Sequence[Any]) -> None:
+        self.wanted, self.plan, self.observers = wanted, plan, observers
+        self.folder = Path(wanted.folder)
+        self.updates, self.seconds = wanted.interval
+        self.written_step, self.written_at, self.warned_at = -1, monotonic(), -WARN_EVERY
+        self.seen = -1  # the step that every observer has seen; before that their records are of different steps
+        self.newest: Progress | None = None
+        self.lock = _opened(self.folder) if wanted.keep else None
+
+    def resume(self, state: State) -> State:
+        """The State of the newest whole checkpoint, with every observer's record restored; ``state`` if there is none.
+
+        Raises BadInput where checkpoints are there and nobody asked to go on, where none is whole, and where they are
+        those of another run.
+        """
+        self.written_step = state.step
+        files = _checkpoints(self.folder)
+        if files and not self.wanted.resume:
+            raise BadInput(
+                f"checkpoint: {self.folder} holds a run at update {_step(files[0])}. Go on with it by --resume "
+                "(resume=True), or name another folder."
+            )
+        damaged: list[Path] = []
+        for file in files:
+            try:
+                plan, (state, *others), records = from_bytes(file.read_bytes(), state.sizes)
+            except OSError as error:
+                raise BadInput(f"checkpoint: {file} can't be read: {error.strerror or error}.") from None
+            except Damaged as error:
+                _say(f"{file} is damaged: {error}. The one before it is used.")
+                damaged.append(file)
+                continue
+            self._check_plan(file, plan)
+            self._restore(file, records, others)
+            for other in damaged if self.wanted.keep else ():  # so that it counts no longer as one of the newest
+                with suppress(OSError):
+                    other.replace(other.with_suffix(".damaged"))
+            self.written_step = state.step
+            _say(f"going on from {file}, update {state.step}.")
+            return state
+        if files:
+            raise BadInput(f"checkpoint: none of {len(files)} in {self.folder} is whole. Start anew in another folder.")
+        return state
+
+    def __call__(self, progress: Progress) -> None:
+        """To be called after all the other observers."""
+        self.newest, self.seen = progress, progress.step
+        due = progress.step - self.written_step >= self.updates if self.updates else False
+        if due or (self.seconds is not None and monotonic() - self.written_at >= self.seconds):
+            self._write(progress.state())
+
+    def starting(self, progress: Progress) -> None:
+        """To be called before the other observers: until they are done, their records belong to different steps."""
+        self.newest, self.seen = progress, -1
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        """The last checkpoint, where the run stands; then the folder is free for another run."""
+        try:
+            if kind is None and self.newest is not None:
+                state = self.newest.state()
+                # After Ctrl-C the engine may be further than the observers: inside an epoch they have missed nothing.
+                inside = state.step % self.newest.batches != 0 and self.seen == self.newest.step
+                if state.step != self.written_step and (state.step == self.seen or inside):
+                    self._write(state)
+        finally:
+            if self.lock is not None:
+                os.close(self.lock)
+
+    def _write(self, state: State) -> None:
+        """One more file, and the oldest away. A disk that doesn't take it is complained about; the run goes on."""
+        if not self.wanted.keep or not np.isfinite(state.parameters).all():
+            return  # numbers that have run away: the loop is about to find out
+        others: list[State] = []
+        records = [_plain(observer.record(), others) if _keeps(observer) else None for observer in self.observers]
+        path = self.folder / f"step-{state.step:012d}.checkpoint"
+        self.written_at = monotonic()
+        try:
+            write_whole(path, to_bytes(self.plan, [state, *others], records))
+        except OSError as error:
+            if monotonic() - self.warned_at >= WARN_EVERY:
+                _say(f"{path} can't be written: {error.strerror or error}. Training goes on; older ones are whole.")
+                self.warned_at = monotonic()
+            return
+        self.written_step = state.step
+        for old in _checkpoints(self.folder)[self.wanted.keep :]:
+            with suppress(OSError):
+                old.unlink()
+
+    def _check_plan(self, file: Path, plan: Mapping[str, Any]) -> None:
+        ours, theirs = _flat(self.plan), _flat(plan)
+        for name in sorted(ours.keys() | theirs.keys()):
+            our, their = ours.get(name, "nothing"), theirs.get(name, "nothing")
+            if our == their:
+                continue
+            if name == "engine":
+                _say(f"it was written by the engine {their}; {our} goes on, alike to rounding but not to the bit.")
+                continue
+            raise BadInput(
+                f"checkpoint: {file} is of a run with another {name}: {their}, this one has {our}. Give what that run "
+                "was given, or name another folder."
+            )
+
+    def _restore(self, file: Path, records: Sequence[Any], others: Sequence[State]) -> None:
+        if len(records) != len(self.observers):
+            raise BadInput(
+                f"checkpoint: {file} is of a run with {len(records)} observers, validation counted; this one has "
+                f"{len(self.observers)}. Give the same ones."
+            )
+        for observer, record in zip(self.observers, records, strict=True):
+            if record is not None and _keeps(observer):
+                observer.restore(_with_states(record, others))
+
+
+def _flat(plan: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """``optimizer rate steps`` -> its value as JSON, in which tuples and lists are the same."""
+    flat: dict[str, str] = {}
+    for name, value in plan.items():
+        inner = _flat(value, f"{prefix}{name} ") if isinstance(value, Mapping) else None
+        flat |= {prefix + name: json.dumps(value)} if inner is None else inner
+    return flat
+
+
+def _keeps(observer: Any) -> bool:
+    return hasattr(observer, "record") and hasattr(observer, "restore")
+
+
+def _plain(record: Mapping[str, Any], others: list[State]) -> dict[str, Any]:
+    """A record with its States put into ``others`` and their places in their stead."""
+    plain = {}
+    for name, value in record.items():
+        if isinstance(value, State):
+            others.append(value)
+            plain[name] = {"state": len(others) - 1}
+        else:
+            plain[name] = value
+    return plain
+
+
+def _with_states(record: Mapping[str, Any], others: Sequence[State]) -> dict[str, Any]:
+    return {
+        name: others[value["state"]] if isinstance(value, dict) and value.keys() == {"state"} else value
+        for name, value in record.items()
+    }
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((file for file in folder.iterdir() if NAME.fullmatch(file.name)), reverse=True)
+
+
+def _step(file: Path) -> int:
+    return int(file.name.removeprefix("step-").removesuffix(".checkpoint"))
+
+
+def _opened(folder: Path) -> int:
+    """Makes the folder, sees that it can be written to, and locks it for this run; what a killed run left goes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise BadInput(f"checkpoint: {folder} can't be written to: {error.strerror or error}.") from None
+    try:
+        _locked(lock, folder)
+        write_whole(folder / ".probe", b"")
+        (folder / ".probe").unlink()
+        for left in folder.glob(f".step-*{ASIDE}"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        os.close(lock)
+        raise BadInput(f"checkpoint: {folder} can't be written to: {error.strerror or error}.") from None
+    except BadInput:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _locked(lock: int, folder: Path) -> None:
+    """A lock that ends with the process, however it ends; without one where the system has none."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadInput(f"checkpoint: another run is writing to {folder}. Name another one, or wait for it.") from None
+    except OSError:
+        return  # some network file systems have no locks
+
+
+def _say(line: str) -> None:
+    print(f"checkpoint: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,222 @@
+"""Checkpoints: a run that is stopped anywhere goes on to the same bits, and a folder is never made worse."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from requires import requires
+
+import backlit as bl
+
+RANDOM = np.random.default_rng(3)
+X, Y = RANDOM.standard_normal((157, 6)), RANDOM.integers(0, 3, 157)
+NET = bl.Network([6, 5, 3], hidden="tanh", output="softmax", loss="cross_entropy")
+
+
+class HalveOnWorse:
+    """A schedule of one's own that depends on the losses of the finished epochs."""
+
+    def __call__(self, step, epoch_losses=()):
+        return 0.3 * 0.5 ** sum(b > a for a, b in pairwise(epoch_losses))
+
+
+OPTIMIZERS = {
+    "sgd": bl.SGD(0.1),
+    "nesterov": bl.SGD(bl.Cosine(0.2, 60), momentum=0.9, nesterov=True, l2=0.01),
+    "adam": bl.Adam(bl.OneCycle(0.05, 80)),
+    "adamw": bl.AdamW(bl.WarmUp(bl.StepDecay(0.03, 20), 10)),
+    "own": bl.SGD(HalveOnWorse(), momentum=0.5),
+}
+
+
+class StopAt:
+    """Ends the run at the first report from step ``step`` on; every report counts in ``calls``, kept in checkpoints."""
+
+    def __init__(self, step):
+        self.step, self.calls = step, 0
+
+    def __call__(self, progress):
+        self.calls += 1
+        return progress.step >= self.step
+
+    def record(self):
+        return {"calls": self.calls}
+
+    def restore(self, record):
+        self.calls = record["calls"]
+
+
+def fit(opt=OPTIMIZERS["adam"], stop=10**9, engine="reference", **kwargs):
+    given = {"batch_size": 10, "epochs": 8, "seed": 4, "validation": (X[:40], Y[:40]), "early_stopping": 2}
+    return bl.fit(NET, opt, (X, Y), engine=engine, observers=[StopAt(stop)], progress=False, **{**given, **kwargs})
+
+
+def same(a, b):
+    return (
+        a.step == b.step
+        and a.epoch_losses == b.epoch_losses
+        and a.parameters.tobytes() == b.parameters.tobytes()
+        and a.slots.keys() == b.slots.keys()
+        and all(a.slots[name].tobytes() == b.slots[name].tobytes() for name in a.slots)
+    )
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_stopped_run_goes_on_to_the_same_bits(name, engine, tmp_path):
+    reason = bl.available_engines()[engine]
+    requires(engine, reason == "ready", reason)
+    opt = OPTIMIZERS[name]
+    whole, curves = fit(opt, engine=engine)
+    for stop in (1, 17, 40, 70, 10**9):
+        fit(opt, stop, engine, checkpoints=bl.Checkpoints(tmp_path, every=1, resume=True))
+    state, history = fit(opt, engine=engine, checkpoints=bl.Checkpoints(tmp_path, every=1, resume=True))
+    assert same(state, whole)
+    assert history == curves
+
+
+def test_early_stopping_that_has_spoken_stays_so(tmp_path):
+    opt = bl.SGD(3.0)  # swings: soon no better
+    whole, curves = fit(opt, early_stopping=1, epochs=50)
+    assert len(curves.epoch) < 50
+    fit(opt, early_stopping=1, epochs=50, checkpoints=bl.Checkpoints(tmp_path, every=1))
+    state, history = fit(opt, early_stopping=1, epochs=50, checkpoints=bl.Checkpoints(tmp_path, resume=True))
+    assert same(state, whole)
+    assert history == curves
+
+
+def test_the_newest_are_kept_and_own_observers_too(tmp_path):
+    fit(stop=50, checkpoints=bl.Checkpoints(tmp_path, every=5, keep=2))
+    files = sorted(tmp_path.glob("step-*"))
+    assert len(files) == 2 and files[-1].name >= "step-000000000050.checkpoint"
+    counter = StopAt(0)
+    bl.fit(NET, OPTIMIZERS["adam"], (X, Y), batch_size=10, epochs=8, seed=4, validation=(X[:40], Y[:40]),
+           early_stopping=2, progress=False, engine="reference", observers=[counter],
+           checkpoints=bl.Checkpoints(tmp_path, resume=True))  # fmt: skip
+    assert counter.calls > 5  # those of the first run and one more
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "header", "noise"])
+def test_a_damaged_newest_one_is_named_and_the_one_before_is_used(damage, tmp_path, capsys):
+    whole, _ = fit()
+    fit(stop=60, checkpoints=bl.Checkpoints(tmp_path, every=1))
+    newest = max(tmp_path.glob("step-*"))
+    content = bytearray(newest.read_bytes())
+    if damage == "cut":
+        del content[-3:]
+    elif damage == "empty":
+        content.clear()
+    elif damage == "flip":
+        content[-5] ^= 1
+    elif damage == "header":
+        content[200] ^= 1
+    else:
+        content[:] = os.urandom(500)
+    newest.write_bytes(content)
+    state, _ = fit(checkpoints=bl.Checkpoints(tmp_path, keep=1, resume=True))
+    said = capsys.readouterr().err
+    assert f"{newest} is damaged" in said and said.count("going on from") == 1
+    assert same(state, whole)
+    assert [file.name for file in tmp_path.glob("step-*.checkpoint")] != [newest.name]
+
+
+def test_when_none_is_whole_nothing_is_started_and_nothing_touched(tmp_path):
+    fit(stop=60, checkpoints=bl.Checkpoints(tmp_path, every=1))
+    for file in tmp_path.glob("step-*"):
+        file.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(bl.BadInput, match="none of 3"):
+            fit(checkpoints=bl.Checkpoints(tmp_path, resume=True))
+
+
+def test_a_folder_with_a_run_is_not_mixed_with_another(tmp_path):
+    fit(stop=60, checkpoints=bl.Checkpoints(tmp_path, every=1))
+    with pytest.raises(bl.BadInput, match=r"holds a run at update \d+.*--resume"):
+        fit(checkpoints=bl.Checkpoints(tmp_path))
+    go_on = bl.Checkpoints(tmp_path, resume=True)
+    with pytest.raises(bl.BadInput, match="another optimizer rate steps: 80, this one has 90"):
+        fit(bl.Adam(bl.OneCycle(0.05, 90)), checkpoints=go_on)
+    with pytest.raises(bl.BadInput, match="another batch_size: 10, this one has 11"):
+        fit(batch_size=11, checkpoints=go_on)
+    with pytest.raises(bl.BadInput, match="another dtype"):
+        fit(state=bl.initial_state(NET, dtype="float64"), checkpoints=go_on)
+    with pytest.raises(bl.BadInput, match="another data"):
+        bl.fit(NET, OPTIMIZERS["adam"], (X + 1, Y), batch_size=10, seed=4, checkpoints=go_on, progress=False,
+               engine="reference")  # fmt: skip
+    with pytest.raises(bl.BadInput, match=r"3 observers.*this one has 1"):
+        bl.fit(NET, OPTIMIZERS["adam"], (X, Y), batch_size=10, seed=4, checkpoints=go_on, progress=False,
+               engine="reference")  # fmt: skip
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path):
+    begun, end = threading.Event(), threading.Event()
+
+    def hold(progress):
+        begun.set()
+        end.wait(10)
+        return True
+
+    other = threading.Thread(
+        target=bl.fit, args=(NET, bl.SGD(0.1), (X, Y)), daemon=True,
+        kwargs={"observers": [hold], "checkpoints": bl.Checkpoints(tmp_path), "progress": False},
+    )  # fmt: skip
+    other.start()
+    assert begun.wait(10)
+    with pytest.raises(bl.BadInput, match="another run is writing"):
+        fit(checkpoints=bl.Checkpoints(tmp_path, resume=True))
+    end.set()
+    other.join(10)
+    fit(bl.SGD(0.1), checkpoints=bl.Checkpoints(tmp_path / "deep" / "er"))
+
+
+def test_a_disk_that_takes_nothing_is_named_once_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
+    whole, _ = fit()
+
+    def full(path, content, check=None):
+        if path.name != ".probe":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("backlit.observers.checkpoints.write_whole", full)
+    monkeypatch.setattr("pathlib.Path.unlink", lambda self, missing_ok=False: None)
+    state, _ = fit(checkpoints=bl.Checkpoints(tmp_path, every=1))
+    assert same(state, whole)
+    assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+@pytest.mark.parametrize("every", [0, -1, True, "0s", "s", "10 weeks", 1.5, None, "1e9"])
+def test_intervals_that_make_no_sense(every):
+    with pytest.raises(bl.BadInput, match="every must be"):
+        bl.Checkpoints("x", every=every)
+
+
+@pytest.mark.parametrize(
+    ("every", "interval"),
+    [(200, (200, None)), ("200", (200, None)), ("30s", (None, 30)), ("50ms", (None, 0.05)), ("1.5 h", (None, 5400))],
+)
+def test_intervals(every, interval):
+    assert bl.Checkpoints("x", every=every).interval == interval
+
+
+def test_the_command_line_killed_and_resumed(tmp_path):
+    """One real kill −9, at a random moment; a hundred of them are in tests/faults."""
+    table = tmp_path / "table.npz"
+    np.savez(table, x=X, y=Y)
+    base = [sys.executable, "-m", "backlit", "train", str(table), "--epochs", "1500", "--seed", "2", "--quiet"]
+    kept = [*base, "--checkpoint", str(tmp_path / "run"), "--every", "50ms", "--resume"]
+    process = subprocess.Popen(kept, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not list((tmp_path / "run").glob("step-*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    again = subprocess.run([*kept, "--save", str(tmp_path / "a")], capture_output=True, text=True, check=True)
+    assert "going on from" in again.stderr
+    subprocess.run([*base, "--save", str(tmp_path / "b")], check=True, capture_output=True)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
