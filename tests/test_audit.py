@@ -330,6 +330,37 @@ def test_an_optimizer_made_before_a_layer_was_replaced():
     assert names(plain, model, optimizer) == ["optimizer_before_replacement"]
 
 
+def test_frozen_inside_the_block():
+    model = net()
+
+    def loop(m, o):
+        m[0].requires_grad_(False)
+        plain(m, o)
+
+    assert names(loop, model, sgd(model)) == ["frozen"]
+
+
+def test_frozen_after_the_last_update_is_no_cause():
+    def loop(m, o):
+        detached(m, o)
+        m.requires_grad_(False)
+
+    model = net()
+    assert names(loop, model, sgd(model)) == ["detached"]
+
+
+def test_a_layer_replaced_inside_the_block():
+    model = net()
+    optimizer = sgd(model)
+    with bl.audit(model, optimizer) as log:
+        model[2] = nn.Linear(5, 3)
+        plain(model, optimizer)
+    (finding,) = log.report().findings
+    assert finding.name == "optimizer_before_replacement"
+    assert "2.weight, 2.bias" in finding.text
+    assert "holds 2 parameters" in finding.text
+
+
 @pytest.mark.parametrize("loop", [discriminator, adversarial])
 def test_several_losses_of_one_update_are_told(loop):
     model = net()

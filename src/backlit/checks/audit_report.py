@@ -33,6 +33,8 @@ class Watched:
     zeroed: int = 0
     parameter_version: int = -1
     sum_seen: Any = None  # a weak reference to the tensor that its gradients are summed in
+    frozen: bool = False  # requires_grad was False at the last update
+    replaced: bool = False  # in the end the model has another in its place
     moved: bool = False  # in the end it differs from the beginning
 
 
@@ -156,7 +158,7 @@ TEXTS = {
         "unfinished group was dropped. Update after the last batch too."
     ),
     "optimizer_before_replacement": (
-        "{names} got gradients but never changed: the optimizer holds {strangers} parameters that are not the "
+        "{names} never changed: the optimizer holds {strangers} parameters that are not the "
         "model's, so it was made before a layer was replaced. Make the optimizer afterwards."
     ),
     "not_in_optimizer": (
@@ -241,7 +243,9 @@ def _never_changed(log: Log) -> Iterable[Finding]:
 
 
 def _reason(w: Watched, log: Log) -> str:
-    if not w.requires_grad:
+    if w.replaced and w.in_optimizer:
+        return "optimizer_before_replacement"
+    if w.frozen or not w.requires_grad:
         return "frozen"
     if not w.gradients:
         return "detached"

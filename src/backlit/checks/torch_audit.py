@@ -59,8 +59,7 @@ class Audit:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         named = list(model.named_parameters())
         self._parameters = [p for _, p in named]
-        own = {id(p) for p in self._parameters}
-        self.strangers = sum(id(p) not in own for g in optimizer.param_groups for p in g["params"])
+        self.strangers = self._count_strangers()
         self.watched = [Watched(name, id(p) in held, p.requires_grad, p.numel()) for name, p in named]
         self.groups: Counter[Group] = Counter()
         self.updates = 0
@@ -112,9 +111,18 @@ class Audit:
             handle.remove()
         for w, p, start in zip(self.watched, self._parameters, self._start, strict=True):
             w.moved = bool((p.detach() != start).any())
+        now = {id(p) for p in self._model.parameters()}
+        for w, p in zip(self.watched, self._parameters, strict=True):
+            w.replaced = id(p) not in now
+        self.strangers = self._count_strangers()
         self.pending_at_end = max((w.pending for w in self.watched if w.in_optimizer), default=0)
         self._over = True
         del self._start
+
+    def _count_strangers(self) -> int:
+        """How many parameters the optimizer holds that are not the model's."""
+        own = {id(p) for p in self._model.parameters()}
+        return sum(id(p) not in own for group in self._optimizer.param_groups for p in group["params"])
 
     def report(self) -> AuditReport:
         """The truth of the loop, once it is over."""
@@ -161,6 +169,7 @@ class Audit:
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         for w, p in zip(self.watched, self._parameters, strict=True):
+            w.frozen = not p.requires_grad
             if p._version != w.parameter_version:
                 w.changed_outside += 1
                 self.outside += w.in_optimizer  # the others may have an optimizer of their own
