@@ -115,14 +115,28 @@ def diagnose(
     if callable(gradient):
         gradient, previous, remarks, repeated = _asked_twice(gradient, state, x, y, previous)
     foreign = read(where, net, gradient, len(x))
-    before = None if previous is None else read(f"{where}: previous", net, previous, len(x)).gradient
-    scene = Scene(net, state.layers, x, y, s, foreign.gradient, before, repeated)
+    scene = Scene(net, state.layers, x, y, s, foreign.gradient, None, repeated)
     if not np.isfinite(scene.right.flat).all():
         raise BadInput(f"{where}: the right gradient itself is not finite at this state. Look at the parameters and x.")
-    if foreign.turnable and not _judged(scene, foreign).correct and _judged(scene, foreign.turned()).correct:
-        foreign = foreign.turned()
-    verdict = _of_unsummed(scene, foreign) if foreign.unsummed else _judged(scene, foreign)
-    return replace(verdict, remarks=(*verdict.remarks, *foreign.remarks, *remarks))
+    before = None if previous is None else read(f"{where}: previous", net, previous, len(x))
+    verdict = _of_readings(scene, foreign, before)
+    return replace(verdict, remarks=(*verdict.remarks, *remarks))
+
+
+def _of_readings(scene: Scene, foreign: Foreign, before: Foreign | None) -> Diagnosis:
+    """The verdict on the reading that is right, else on the first that is explained."""
+    readings, verdicts = foreign.readings(), list[Diagnosis]()
+    befores = [] if before is None else before.readings()
+    for number, reading in enumerate(readings):
+        if before is not None:  # in the same form as the gradient
+            scene = replace(scene, previous=befores[min(number, len(befores) - 1)].gradient)
+        verdict = _of_unsummed(scene, reading) if reading.unsummed else _judged(scene, reading)
+        verdicts.append(replace(verdict, remarks=(*verdict.remarks, *reading.remarks)))
+        if verdict.correct:
+            return verdicts[-1]
+    # Any number before a layer may be no more than a fit.
+    poor = ("scale", "layer_scale", "unknown")
+    return min(verdicts, key=lambda v: poor.index(v.suspects[0].name) + 1 if v.suspects[0].name in poor else 0)
 
 
 def _asked_twice(
