@@ -307,10 +307,11 @@ def _differences(where: str, f: Callable[..., Any], points: Sequence[Floats], nu
         for sign in (1, -1):
             moved = [p.copy() for p in points]
             moved[number][index] += sign * step * max(1.0, abs(float(points[number][index])))
+            place = float(moved[number][index])  # before f, which may write into what it is given
             value = np.asarray(called(where, f, *moved))
             if value.size != 1 or value.dtype.kind not in "biuf":
                 raise BadInput(f"{where}: f must return one real number; got {value.dtype} of shape {value.shape}.")
-            ends.append((float(moved[number][index]), float(value.reshape(()))))
+            ends.append((place, float(value.reshape(()))))
         numeric[index] = (ends[0][1] - ends[1][1]) / (ends[0][0] - ends[1][0])
     return numeric
 
