@@ -142,10 +142,16 @@ def check_gradients(
     if state is None or x is None or y is None:
         raise BadInput(f"{where}: net, state, x and y are wanted, or an object with backprop together with x=, y=.")
     check_state(where, net, state)
-    if not 0 < step < 1:
-        raise BadInput(f"{where}: step must lie between 0 and 1; got {step!r}.")
+    _check_step(where, step)
+    if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int | np.integer) or sample < 0):
+        raise BadInput(f"{where}: sample must be a whole number from 0 on (0 checks all), or None; got {sample!r}.")
     state = state.astype(np.float64)
     return _checked(net, state, *check_batch(where, net, state, x, y, sample_weight), gradient, step, sample)
+
+
+def _check_step(where: str, step: object) -> None:
+    if isinstance(step, bool) or not isinstance(step, int | float | np.number) or not 0 < step < 1:
+        raise BadInput(f"{where}: step must be a number between 0 and 1; got {step!r}.")
 
 
 def _checked(
@@ -278,8 +284,14 @@ def check_function(f: Callable[..., Any], gradient: Any, at: Any, *, step: float
     step:      how far an entry is moved to either side, times its own size where that is above 1.
     """
     where, several = "check_function", isinstance(at, tuple | list)
+    _check_step(where, step)
     points = [_float_array(where, "at", p) for p in (at if several else [at])]
+    if not points:
+        raise BadInput(f"{where}: at holds no array: give the point, one array or a tuple of arrays.")
     given = called(where, gradient, *[p.copy() for p in points]) if callable(gradient) else gradient
+    if several and not isinstance(given, tuple | list | np.ndarray):
+        came = type(given).__name__
+        raise BadInput(f"{where}: gradient must give a tuple of {len(points)} arrays, as at has; got {came}.")
     answers = list(given) if several else [given]
     if len(answers) != len(points):
         raise BadInput(f"{where}: gradient must give {len(points)} arrays, one per argument; got {len(answers)}.")
