@@ -307,7 +307,8 @@ def _facts(log: Log, groups: list[Group]) -> dict[str, str]:
         facts[f"parameter {w.name}"] = (
             "not in this optimizer; changed by something else"
             if w.moved and not w.in_optimizer
-            else f"changed in {w.changes:,} of {len(groups):,} updates, first in {w.first_change}, last in {w.last_change}"
+            else f"changed in {w.changes:,} of {len(groups):,} updates, "
+            f"first in {w.first_change}, last in {w.last_change}"
             if w.changes and w.moved
             else "never changed"
         )
