@@ -34,7 +34,7 @@ from .lbfgs import squared_weights
 
 SMALLEST_RATE = 1e-6  # of learning_rate="adaptive": below it the run ends
 SEEN_WORK = 4e6  # operations, some 1 ms, between two looks at the weights for the reported losses
-SEEN_STEPS = 16  # at least, so that looking costs little beside them
+SEEN_STEPS = 32  # at least, so that looking costs little beside them
 
 
 class ShuffledRows:
