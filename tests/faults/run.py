@@ -46,4 +46,7 @@ def main(folder: str, result: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:  # before the training began
+        sys.exit(130)

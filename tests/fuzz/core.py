@@ -1,6 +1,6 @@
 """The native core called with wrong arguments: python tests/fuzz/core.py [COUNT].
 
-Every call is made with one or more arguments exchanged for one of another dtype, stride, alignment, size, order or value.
+Every call is made with one or two arguments of another dtype, stride, alignment, size, order or value than is right.
 Allowed are results and exceptions; a crash ends the process, which is the finding.
 """
 
@@ -29,7 +29,8 @@ def right(twice: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     made = {"sizes": list(SIZES), "activations": ["relu", "linear"], "loss": "quadratic", "mean": True,
             "optimizer": settings, "parameters": random_.standard_normal(P).astype(T),
             "slots": [np.zeros(P, T), np.zeros(P, T)], "update": 0,
-            "targets": random_.standard_normal((ROWS, 2)).astype(T), "weights": np.ones(ROWS, T), "threads": 1}  # fmt: skip
+            "targets": random_.standard_normal((ROWS, 2)).astype(T), "weights": np.ones(ROWS, T),
+            "threads": 1}  # fmt: skip
     rows = random_.integers(0, ROWS, (3, 5))
     called = {"x": random_.standard_normal((ROWS, 4)).astype(T), "x_rows": rows, "data_rows": rows.copy(),
               "rates": np.full(3, 0.1)}  # fmt: skip
@@ -44,7 +45,7 @@ def wrong(value: Any, chance: random.Random) -> Any:
             changed = list(value)
             changed[chance.randrange(len(changed))] = wrong(changed[0], chance)
             return chance.choice([changed, changed[:-1], changed + changed])
-        if isinstance(value, dict) and chance.random() < 0.7:
+        if isinstance(value, dict) and value and chance.random() < 0.7:
             return {**value, chance.choice(list(value)): chance.choice(anything)}
         return chance.choice(anything)
     kind = chance.randrange(10)
@@ -52,7 +53,8 @@ def wrong(value: Any, chance: random.Random) -> Any:
         return chance.choice(anything)
     if kind == 0:
         with np.errstate(all="ignore"):
-            return value.astype(chance.choice(["f2", "f4", "f8", "i1", "i4", "i8", "u8", "c16", "?", "O", "U4", ">f4", ">i8"]))
+            dtypes = ["f2", "f4", "f8", "i1", "i4", "i8", "u8", "c16", "?", "O", "U4", ">f4", ">i8"]
+            return value.astype(chance.choice(dtypes))
     if kind == 1:
         return np.repeat(value, 2, axis=0)[::2]
     if kind == 2:
@@ -73,9 +75,12 @@ def wrong(value: Any, chance: random.Random) -> Any:
     if kind == 8:
         changed = value.copy() if value.size else np.zeros_like(value, shape=(1, *value.shape[1:]))
         top = 2**62 if value.dtype.kind == "i" else 1e30
-        changed.flat[chance.randrange(changed.size)] = chance.choice([-1, -top, top, ROWS, 0])
+        with np.errstate(all="ignore"):
+            changed.flat[chance.randrange(changed.size)] = chance.choice([-1, -top, top, ROWS, 0])
         return changed
-    return np.broadcast_to(value[..., None], (*value.shape, 3))[..., 0] if chance.random() < 0.5 else chance.choice(anything)
+    if chance.random() < 0.5:
+        return np.broadcast_to(value[..., None], (*value.shape, 3))[..., 0]
+    return chance.choice(anything)
 
 
 def main(count: int = 100_000) -> int:

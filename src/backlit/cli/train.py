@@ -175,7 +175,7 @@ def command(
     del run
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    tell_results(net, state, test(), history, name, preparation, save_to, as_json)
+    tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
     return 130 if history.interrupted else 0
 
 
@@ -188,6 +188,7 @@ def tell_results(
     preparation: Preparation,
     save_to: Path | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """What the trained network makes of the rows to test on; ``name`` is what its score is called."""
     loss, score = evaluate(net, state, tested)

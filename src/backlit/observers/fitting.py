@@ -37,8 +37,8 @@ def fit(
     validation: Any = None,
     early_stopping: EarlyStopping | int | bool | None = None,
     observers: Iterable[Observer] = (),
-    checkpoints: Checkpoints | None = None,
     progress: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[State, History]:
     """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
 
