@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from requires import requires
@@ -97,3 +99,43 @@ def test_export(folder):
         requires("onnx", False)
     assert backlit(folder, "export", "m.safetensors", "m.onnx", "--prepared").returncode == 0
     assert onnx.load(folder / "m.onnx").graph.input[0].name == "x"
+
+
+def test_names_that_would_steer_the_terminal_are_escaped(tmp_path):
+    """Titles, cells and facts show them on one line; a file of predictions keeps them as they are."""
+    hostile, column = "[bold]yes\x1b[31m", "new\nline"
+    rows = [[str(k), hostile if k % 2 else "no"] for k in range(60)]
+    written(tmp_path / "d.csv", rows, [column, "target\x1b]"])
+    trained = backlit(tmp_path, "train", "d.csv", "--save", "m.safetensors", "--epochs", "2", "--quiet")
+    assert trained.returncode == 0, trained.stderr
+    trained = backlit(tmp_path, "train", "d.csv", "--epochs", "2")
+    evaluated = backlit(tmp_path, "evaluate", "m.safetensors", "d.csv")
+    facts = backlit(tmp_path, "info", "m.safetensors")
+    for done in (trained, evaluated, facts):
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "[bold]yes\\x1b[31m" in done.stdout
+    assert "new\\nline\n" in facts.stdout
+    assert backlit(tmp_path, "predict", "m.safetensors", "d.csv", "--output", "p.csv").returncode == 0
+    with open(tmp_path / "p.csv", newline="") as file:
+        assert f"probability {hostile}" in next(csv.reader(file))
+
+
+def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(tmp_path):
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    hostile = "[bold]yes\x1b[31m"
+    written(tmp_path / "d.csv", [[str(k), hostile if k % 2 else "no"] for k in range(60)], ["x", "y"])
+    assert backlit(tmp_path, "train", "d.csv", "--save", "m.safetensors", "--epochs", "2").returncode == 0
+    assert hostile in backlit(tmp_path, "predict", "m.safetensors", "d.csv").stdout
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "backlit", "predict", "m.safetensors", "d.csv"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=follower, stderr=follower) as running:
+        os.close(follower)
+        seen = b""
+        with suppress(OSError):  # how Linux tells the end
+            while part := os.read(leader, 4096):
+                seen += part
+        assert running.wait() == 0
+    os.close(leader)
+    assert b"\x1b" not in seen
+    assert b"probability [bold]yes\\x1b[31m" in seen

@@ -169,6 +169,29 @@ class TestTheSameNumbers:
             x, y = IRIS[0][rows], IRIS[1][rows]
             self.same(theirs.partial_fit(x, y, classes=[0, 1, 2]), ours.partial_fit(x, y, classes=[0, 1, 2]))
 
+    @pytest.mark.parametrize("first", ["sgd", "adam"])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"momentum": 0.1}, {"nesterovs_momentum": False}, {"beta_1": 0.1, "epsilon": 0.1}, {"beta_2": 0.5},
+            {"solver": "adam"}, {"solver": "sgd"}, {"alpha": 2.0}, {"learning_rate_init": 0.5},
+            {"learning_rate": "invscaling"}, {"learning_rate": "constant"}, {"power_t": 0.1},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_set_params_between_calls_of_partial_fit_changes_alike(self, first, change):
+        """Of the solver's own parameters the first call's stay, as scikit-learn's optimizer object keeps them."""
+        for rate in ("constant", "invscaling"):
+            options = {"random_state": 0, "solver": first, "learning_rate": rate, "learning_rate_init": 0.05}
+            theirs, ours = neural_network.MLPClassifier(**options), bl.MLPClassifier(**options)
+            for _ in range(2):
+                for estimator in (theirs, ours):
+                    estimator.partial_fit(*IRIS, classes=[0, 1, 2])
+            for _ in range(3):
+                for estimator in (theirs, ours):
+                    estimator.set_params(**change).partial_fit(*IRIS)
+            self.same(theirs, ours)
+
     def test_a_random_state_is_used_up_alike(self):
         theirs, ours = np.random.RandomState(5), np.random.RandomState(5)
         neural_network.MLPClassifier(max_iter=3, random_state=theirs).fit(*IRIS)
@@ -190,6 +213,25 @@ BAD = {
 
 
 class TestContract:
+    @pytest.mark.parametrize("name", ["alpha", "learning_rate_init", "power_t", "tol", "epsilon", "momentum"])
+    def test_infinity_is_refused_in_scikit_learns_words(self, name):
+        messages = []
+        for estimator in (neural_network.MLPClassifier, bl.MLPClassifier):
+            with pytest.raises(ValueError) as caught:
+                estimator(**{name: float("inf")}).fit(*IRIS)
+            messages.append(str(caught.value))
+        assert messages[1] == messages[0]
+
+    @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+    def test_true_counts_as_1_as_in_scikit_learn(self, solver):
+        for kind in (neural_network.MLPClassifier, bl.MLPClassifier):
+            model = kind(solver=solver, max_iter=True, max_fun=True, n_iter_no_change=True, random_state=0).fit(*IRIS)
+            assert model.n_iter_ == 1
+
+    def test_weights_that_are_all_zero(self):
+        with pytest.raises(bl.BadInput, match="^Sample weights must contain at least one non-zero number.$"):
+            bl.MLPClassifier().fit(*IRIS, sample_weight=np.zeros(150))
+
     @pytest.mark.parametrize("name", BAD)
     def test_bad_parameters_are_refused_in_scikit_learns_words(self, name):
         messages = []
@@ -448,6 +490,24 @@ class TestBeyond:
         assert [p.epoch_loss is not None for p in seen].count(True) == 4
         fitted = bl.MLPClassifier(callbacks=[lambda p: p.epoch == 2], batch_size=150, random_state=0).fit(*IRIS)
         assert fitted.n_iter_ == 2
+
+    @pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, 3000)])
+    @pytest.mark.parametrize("engine", ["auto", "reference"])
+    def test_reported_losses_do_not_depend_on_the_clock(self, monkeypatch, weights, engine):
+        """A slow clock cuts the loop's stretches short, a standing one lets them grow: the same bits are reported."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(3000, 40))
+        y = (X[:, 0] + X[:, 1] > 0).astype(int)
+        curves = []
+        for tick in (0.0, 0.004, 1.0):
+            now = iter(np.arange(10**6) * tick)
+            monkeypatch.setattr("backlit.training.perf_counter", lambda now=now: float(next(now)))
+            options = {"batch_size": 10, "max_iter": 2, "random_state": 0, "learning_rate_init": 0.01}
+            model = bl.MLPClassifier((30,), **options, engine=engine).fit(X, y, weights)
+            curves.append(model.loss_curve_)
+        assert curves[0] == curves[1] == curves[2]
+        theirs = neural_network.MLPClassifier((30,), **options).fit(X, y, weights)
+        np.testing.assert_allclose(curves[0], theirs.loss_curve_, rtol=0, atol=1e-6)
 
     def test_max_time(self):
         start = perf_counter()

@@ -108,7 +108,8 @@ def train(
     order:   "shuffled", "as_given", or a function epoch -> row numbers.
     watch:   numbers of steps, from 0, whose State before and rows are kept for ``Progress.watched``; steps that the
              state has behind it are not seen again.
-    stretch: the most steps between two Progress; 1 shows every step. Without it, about 0.05 seconds of them.
+    stretch: the most steps between two Progress; 1 shows every step. Multiples of it, counted from each epoch's
+             beginning, always have their Progress, whatever the clock does. Without it, about 0.05 seconds of steps.
 
     ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
     what doesn't fit; Diverged, with the last finite State, when the numbers run away.
@@ -240,7 +241,9 @@ class _Run:
     def stretch(self, left: int) -> int:
         """How many steps to run in one call: about STRETCH seconds of them, and a watched step alone."""
         to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
-        return max(1, min(left, self.steady or self.k, to_watched, self.plan.longest or left))
+        longest = self.plan.longest
+        to_multiple = left if longest is None else longest - self.step % self.plan.per_epoch % longest
+        return max(1, min(left, self.steady or self.k, to_watched, to_multiple))
 
     def advance(self, rows: Rows) -> tuple[NDArray[np.float64], float, tuple[Watched, ...]]:
         """Runs one stretch of rows (k, B): its losses (k,), its last rate, the watched step if it is one."""

@@ -40,6 +40,11 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def printable(text: object) -> str:
+    """``text`` on one line, its unprintable characters escaped: names come from files, and terminals obey them."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on standard output; every cell is shown as plain text."""
     from rich.console import Console
@@ -49,10 +54,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console, table = Console(), Table()
     for number, column in enumerate(columns):
         numbers = all(isinstance(row[number], int | float) for row in rows)
-        table.add_column(Text(column), justify="right" if numbers else "left")
+        table.add_column(Text(printable(column)), justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    console.print(Text(title))
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console.print(Text(printable(title)))
     console.print(table)
 
 
@@ -60,7 +65,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
     """Names and values, one per line, aligned."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{printable(name):<{width}}  {printable(value)}")
 
 
 def score_name(net: Network, data: Dataset) -> str:

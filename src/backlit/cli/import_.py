@@ -11,7 +11,7 @@ import click
 
 from ..data import import_tables
 from ..errors import BadInput
-from .common import json_option, print_json, target_option
+from .common import json_option, print_json, printable, target_option
 
 
 @click.command("import")
@@ -34,7 +34,7 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
         print_json(facts | {"left_out": left_out})
         return
     if left_out:
-        click.echo(f"left out, because most rows have a text of their own: {', '.join(left_out)}", err=True)
+        click.echo(f"left out, because most rows have a text of their own: {printable(', '.join(left_out))}", err=True)
     counts = f"{rows['train']:,} rows to train on and {rows['test']:,} to test on"
     click.echo(f"{counts}, {preparation.width} inputs: {folder}")
 

@@ -17,7 +17,7 @@ from ..evaluation import predict
 from ..model_file import load
 from ..network import Network
 from ..state import Floats
-from .common import data_argument, json_option, model_argument, preparation_of, print_json
+from .common import data_argument, json_option, model_argument, preparation_of, print_json, printable
 
 
 @click.command("predict")
@@ -37,6 +37,8 @@ def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"columns": header, "rows": rows})
     elif output is None:
+        if sys.stdout.isatty():  # a file or a pipe gets the names as they are
+            header, rows = [printable(name) for name in header], [[shown(value) for value in row] for row in rows]
         write(sys.stdout, header, rows)
     elif output.suffix.lower() in PARQUET:
         write_parquet(output, header, rows)
@@ -61,6 +63,11 @@ def table(
         return header, [[classes[k], *map(float, row)] for k, row in zip(best, outputs, strict=True)]
     header = [target] if outputs.shape[1] == 1 else [f"{target} {k + 1}" for k in range(outputs.shape[1])]
     return header, [[float(value) for value in row] for row in outputs]
+
+
+def shown(value: object) -> object:
+    """A cell for a terminal."""
+    return printable(value) if isinstance(value, str) else value
 
 
 def write(file: TextIO, header: list[str], rows: list[list[object]]) -> None:

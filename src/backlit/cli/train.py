@@ -20,7 +20,16 @@ from ..network import HIDDEN, Network
 from ..observers import EarlyStopping, History, fit, log_to
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
-from .common import data_argument, json_option, print_json, score_name, score_text, seed_option, target_option
+from .common import (
+    data_argument,
+    json_option,
+    print_json,
+    printable,
+    score_name,
+    score_text,
+    seed_option,
+    target_option,
+)
 from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
 from .report import details, print_details
@@ -124,7 +133,7 @@ def command(
     explain_shrinking_files(data)
     raw = load_dataset(data, target)
     if raw.note:
-        click.echo(raw.note, err=True)
+        click.echo(printable(raw.note), err=True)
     if validation is None and early_stopping is not None:
         validation = 0.1
     parts = divided(raw, validation, seed, stored_preparation(data))

@@ -33,6 +33,11 @@ from .descent import Descent, Held, ShuffledRows
 from .lbfgs import penalty, search
 
 DENSE_ROWS = 4096  # of a sparse X, made dense together when outputs are computed
+# what a run of partial_fit keeps from its first call, as scikit-learn's optimizer object does; only alpha is read anew
+OF_THE_SOLVER = (
+    "solver", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon",
+    "learning_rate", "learning_rate_init", "power_t",
+)  # fmt: skip
 OUTPUT_NAMES = {"linear": "identity", "sigmoid": "logistic", "softmax": "softmax", "exp": "exp"}
 
 
@@ -42,6 +47,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     # Until the first fit: nothing trained, no slots.
     _state: State | None = None
     _rate: float
+    _solver: dict[str, Any]
     _best: State
 
     def _keep(self, parameters: dict[str, Any]) -> None:
@@ -156,10 +162,11 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
 
     def _optimizer(self) -> SGD | Adam:
         """The record of the solver at the present rate."""
-        l2 = float(self.alpha)
-        if self.solver == "adam":
-            return Adam(self._rate, float(self.beta_1), float(self.beta_2), float(self.epsilon), l2, "batch", "raw")
-        return SGD(self._rate, float(self.momentum), bool(self.nesterovs_momentum), l2, "batch")
+        l2, kept = float(self.alpha), self._solver
+        if kept["solver"] == "adam":
+            betas = float(kept["beta_1"]), float(kept["beta_2"])
+            return Adam(self._rate, *betas, float(kept["epsilon"]), l2, "batch", "raw")
+        return SGD(self._rate, float(kept["momentum"]), bool(kept["nesterovs_momentum"]), l2, "batch")
 
     # --- the two ways to train --------------------------------------------------------------------------------------
 
@@ -170,8 +177,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         s = np.ones(len(X)) if weights is None else weights
         state = self.state_
         found = search(
-            self.network_, X, targets, s, state.parameters, opt, tol=self.tol, max_iter=self.max_iter,
-            max_fun=self.max_fun, max_time=self.max_time, verbose=bool(self.verbose),
+            self.network_, X, targets, s, state.parameters, opt, tol=self.tol, max_iter=int(self.max_iter),
+            max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
         )  # fmt: skip
         self._set_state(State(state.sizes, found.parameters.astype(state.dtype)))
         if found.complaint:
@@ -182,7 +189,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     def _descend(
         self, X: Floats, targets: Floats, weights: Any, validation_data: Any, random: Any, incremental: bool
     ) -> None:
-        if not incremental or not hasattr(self, "_rate"):
+        if not incremental or not hasattr(self, "_solver"):
+            self._solver = {name: getattr(self, name) for name in OF_THE_SOLVER}
             self._rate = float(self.learning_rate_init)
         opt = self._optimizer()
         state = self.state_ if incremental else replace(self.state_, slots={})
@@ -195,7 +203,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = 0
         descent = Descent(
             self, self.network_, opt, Dataset(X, targets, weights), state.for_optimizer(opt), order, batch,
-            1 if incremental else self.max_iter, self._share(), held, incremental,
+            1 if incremental else int(self.max_iter), self._share(), held, incremental,
         )  # fmt: skip
         state = descent.run()
         self._set_state(self._best if self.early_stopping else state)
@@ -311,7 +319,7 @@ def checked_weights(given: Any, X: Any) -> Any:
     if weights.shape != (X.shape[0],):
         raise BadInput(f"sample_weight.shape == {weights.shape}, expected {(X.shape[0],)}!")
     if not weights.any():
-        raise BadInput("sample_weight is zero in every row: at least one row that counts is wanted.")
+        raise BadInput("Sample weights must contain at least one non-zero number.")
     return weights
 
 

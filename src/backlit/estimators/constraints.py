@@ -59,8 +59,8 @@ def _activations(value: Any) -> bool:
 
 FLAG = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
 NONE = Choice("None", lambda v: v is None)
-AT_LEAST_0 = (_real("[0.0", "inf)", lambda v: v >= 0),)
-ABOVE_0 = (_real("(0.0", "inf)", lambda v: v > 0),)
+AT_LEAST_0 = (_real("[0.0", "inf)", lambda v: 0 <= v < np.inf),)
+ABOVE_0 = (_real("(0.0", "inf)", lambda v: 0 < v < np.inf),)
 BELOW_1 = (_real("[0.0", "1.0)", lambda v: 0 <= v < 1),)
 SHARE = (_real("[0.0", "1.0]", lambda v: 0 <= v <= 1),)
 CALLED = Choice("a callable", callable)

@@ -33,6 +33,8 @@ from ..training import Progress, train
 from .lbfgs import squared_weights
 
 SMALLEST_RATE = 1e-6  # of learning_rate="adaptive": below it the run ends
+SEEN_WORK = 4e6  # operations, some 1 ms, between two looks at the weights for the reported losses
+SEEN_STEPS = 32  # at least, so that looking costs little beside them
 
 
 class ShuffledRows:
@@ -90,6 +92,8 @@ class Descent:
         self.penalty = 0.0
         self.seen_loss: list[float] = []
         self.weights_before = squared_weights(self.start.layers)
+        self.penalized = 0  # batches of this epoch whose L2 term is in the penalty
+        self.seen_every = self.stretch()
         self.ends_at = np.inf if est.max_time is None else monotonic() + est.max_time
         self.diverged = False
         self.history = History()
@@ -99,7 +103,7 @@ class Descent:
         state = begin
         run = train(
             self.net, replace(self.opt, rate=self.rate), self.data, batch_size=self.batch_size, epochs=self.epochs,
-            state=begin, engine=est.engine, order=self.order, stretch=self.stretch(),
+            state=begin, engine=est.engine, order=self.order, stretch=self.seen_every,
         )  # fmt: skip
         try:
             with self.display() as show:
@@ -131,7 +135,7 @@ class Descent:
     @property
     def rate(self) -> Any:
         """A number where it never changes, otherwise what the loop is to ask before each stretch of steps."""
-        schedule = self.estimator.learning_rate
+        schedule = self.estimator._solver["learning_rate"]
         if callable(schedule):
             before, first = self.start.epoch_losses, self.start.step
             return lambda step, losses: schedule(first + step, (*before, *losses))
@@ -141,12 +145,12 @@ class Descent:
 
     @property
     def net_rate_is_constant(self) -> bool:
-        return isinstance(self.opt, Adam) or self.estimator.learning_rate == "constant"
+        return isinstance(self.opt, Adam) or self.estimator._solver["learning_rate"] == "constant"
 
     def lower_rate(self) -> bool:
         """With learning_rate="adaptive", a fifth of the rate, and True; False where the run is to end."""
         est = self.estimator
-        if self.net_rate_is_constant or est.learning_rate != "adaptive":
+        if self.net_rate_is_constant or est._solver["learning_rate"] != "adaptive":
             return False
         if est._rate <= SMALLEST_RATE:
             self.say("Learning rate too small.")
@@ -182,18 +186,27 @@ class Descent:
         return stop
 
     def stretch(self) -> int | None:
-        """1 where the L2 term is so large that its changes within an epoch could decide when the run ends."""
-        size = 0.5 * self.opt.l2 * self.weights_before / self.batch_size
-        return 1 if size > 10 * self.estimator.tol else None
+        """Steps between two looks at ‖W‖²; without L2, None. It comes from sizes, never from the clock.
 
-    def add_penalty(self, progress: Progress) -> None:
-        """Adds rows · alpha/(2·Σs)·‖W‖² of the steps since the last Progress, as reported losses contain it.
-
-        Between two Progress, ‖W‖² goes in a straight line: exact where every step is seen, see ``stretch``.
+        1 where the L2 term is so large that its changes within an epoch could decide when the run ends.
         """
         if not self.opt.l2:
+            return None
+        size = 0.5 * self.opt.l2 * self.weights_before / self.batch_size
+        work = 6 * self.batch_size * self.net.n_parameters
+        return 1 if size > 10 * self.estimator.tol else max(SEEN_STEPS, int(SEEN_WORK / work))
+
+    def add_penalty(self, progress: Progress) -> None:
+        """Adds rows · alpha/(2·Σs)·‖W‖² of the steps since the last look, as reported losses contain it.
+
+        Between two looks, ‖W‖² goes in a straight line: exact where every step is seen, see ``stretch``. A Progress
+        that the clock put between them is passed over, so that the same run reports the same bits on any machine.
+        """
+        last = progress.batch == progress.batches
+        if self.seen_every is None or (progress.batch % self.seen_every and not last):
             return
-        k = len(progress.losses)
+        k = progress.batch - self.penalized
+        self.penalized = 0 if last else progress.batch
         after = squared_weights(progress.state().layers)
         squares = self.weights_before + (after - self.weights_before) * np.arange(k) / k
         self.penalty += 0.5 * self.opt.l2 * float(self.rows_per_weight(progress)[-k:] @ squares)
@@ -223,8 +236,9 @@ class Descent:
             improved = not loss > est.best_loss_ - est.tol
             est.best_loss_ = min(est.best_loss_, loss) if loss == loss else est.best_loss_
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
-        if est.learning_rate == "invscaling" and isinstance(self.opt, SGD):
-            est._rate = float(est.learning_rate_init) / (est.t_ + 1) ** est.power_t
+        kept = est._solver
+        if kept["learning_rate"] == "invscaling" and isinstance(self.opt, SGD):
+            est._rate = float(kept["learning_rate_init"]) / (est.t_ + 1) ** kept["power_t"]
         if est._no_improvement_count <= est.n_iter_no_change:
             return False
         what = "Validation score" if est.early_stopping else "Training loss"

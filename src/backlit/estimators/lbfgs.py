@@ -85,4 +85,5 @@ def penalty(opt: SGD, layers: Layers, weight_sum: float) -> float:
 
 def squared_weights(layers: Layers) -> float:
     """‖W‖² over all layers, without the biases."""
-    return sum(float(np.vdot(layer.W, layer.W)) for layer in layers)
+    # not np.vdot: BLAS wakes its threads for it, which costs more than the sum and quarrels with the engine's threads
+    return sum(float(np.square(layer.W).sum()) for layer in layers)
