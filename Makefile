@@ -26,11 +26,13 @@ bench: .venv/installed
 
 # The installation for the tests is one for training too: touching both stamps saves a second compilation.
 .venv/installed: $(SOURCES)
+	@echo "installing into .venv; compiling the core takes about a minute"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
 .venv/tests-installed: $(SOURCES)
+	@echo "installing into .venv; compiling the core takes about a minute"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch .venv/installed $@

@@ -37,7 +37,7 @@ def test_training_tells_who_was_taken_for_whom(folder):
     assert result["test_score"] == pytest.approx(right / n)
     assert result["test_score"] > 0.8
     shown = backlit(folder, "evaluate", "m.safetensors", "people.csv")
-    assert "taken for" in shown.stdout
+    assert "confusion over 300 rows" in shown.stdout
 
 
 def test_the_model_takes_raw_rows(folder):

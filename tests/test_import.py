@@ -67,7 +67,7 @@ def test_numbers_to_predict_and_parquet_give_the_same(tmp_path):
         import pyarrow as arrow
         import pyarrow.parquet
     except ImportError:
-        requires("parquet", False, "pip install pyarrow")
+        requires("pyarrow", False, "pip install pyarrow")
     x = RANDOM.standard_normal((ROWS, 3))
     y = x @ [1.0, 2.0, 3.0] * 40 + 7
     write_csv(tmp_path / "t.csv", [[*map(repr, map(float, [*row, out]))] for row, out in zip(x, y, strict=True)],

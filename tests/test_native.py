@@ -81,6 +81,23 @@ def test_every_width(units, dtype):
 
 
 @pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu", "leaky_relu", "gelu", "softplus", "linear"])
+def test_one_row_at_a_time_through_narrow_layers(hidden, optimizer, dtype):
+    """Where every layer fits one register, a step of one row takes a way of its own; a longer batch does not."""
+    opt = OPTIMIZERS[optimizer]
+    for sizes, output, loss in (((2, 3, 1), "sigmoid", "quadratic"), ((3, 4, 4, 2), "softmax", "cross_entropy")):
+        net = bl.Network(sizes, hidden=hidden, output=output, loss=loss)
+        opened, expected, x, y = engine(net, opt, dtype)
+        for chosen in ([3], [1], [2, 5], [1], [7]):
+            loss_before = opened.advance(np.array([chosen]))[0]
+            trace = bl.step(net, opt, expected, x[chosen], y[chosen])
+            expected = trace.after
+            assert loss_before == pytest.approx(trace.loss, rel=1e-11 if dtype == "float64" else 1e-4)
+        assert far(opened.state().parameters, expected.parameters) < (1e-11 if dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_row_alone_gives_the_same_bits(name, dtype):
     """An output depends neither on the rows beside it nor on how many there are."""

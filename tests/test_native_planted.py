@@ -46,13 +46,18 @@ PLANTS = {
     ),
     "the last row of the batch forgotten": (
         "update.hpp",
-        "for (long b = 0; b < u.batch; ++b) {\n      const T* x",
-        "for (long b = 0; b + 1 < u.batch; ++b) {\n      const T* x",
+        "for (long b = begin; b < end; ++b) {",
+        "for (long b = begin; b + 1 < end; ++b) {",
     ),
     "W moved before the delta below was taken": (
         "step.hpp",
         "    if (l) {\n      delta_below",
         "    update(plan, l, thread, threads);\n    if (l) {\n      delta_below",
+    ),
+    "a narrow layer without its slope": (
+        "step.hpp",
+        "layer.fan_out) * slope);",
+        "layer.fan_out) + T(0) * slope);",
     ),
 }
 
@@ -62,7 +67,7 @@ spec = importlib.util.spec_from_file_location("backlit.engines._core", sys.argv[
 sys.modules["backlit.engines._core"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 import pytest
-wanted = "native and (one_step or every_optimizer or every_width) and not instruction_set"
+wanted = "native and (one_step or every_optimizer or every_width or narrow) and not instruction_set"
 sys.exit(pytest.main(["-q", "-x", "--tb=no", "-k", wanted, *sys.argv[2:]]))
 """
 

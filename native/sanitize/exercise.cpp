@@ -96,6 +96,7 @@ int main() {
       Case c = {{width, 35, width, 3}, {hidden[number % 7], hidden[(number / 7) % 7], output}, loss,
                 optimizers[number % 3], 1 + number % 21};
       if (number % 5 == 0) c.sizes = {width + 32, 2}, c.activations = {output};
+      if (number % 5 == 1) c.sizes = {1 + width % 7, 4, 3}, c.activations = {hidden[number / 5 % 7], output};
       exercise<float>(c);
       exercise<double>(c);
       ++number;

@@ -277,7 +277,7 @@ def _onnx() -> Any:
         import onnx.helper
         import onnx.numpy_helper
     except ImportError:
-        raise EngineUnavailable('to_onnx needs onnx: pip install "backlit[onnx]"') from None
+        raise EngineUnavailable('ONNX files need the package onnx: pip install onnx (or "backlit[onnx]")') from None
     return onnx
 
 

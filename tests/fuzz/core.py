@@ -1,6 +1,6 @@
 """The native core called with wrong arguments: python tests/fuzz/core.py [COUNT].
 
-Every call has one or two arguments of another dtype, stride, alignment, size, order or value than they should be.
+Every call is made with one or two arguments of another dtype, stride, alignment, size, order or value than is right.
 Allowed are results and exceptions; a crash ends the process, which is the finding.
 """
 

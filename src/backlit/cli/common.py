@@ -46,12 +46,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
-    for column in columns:
-        table.add_column(Text(column))
+    console, table = Console(), Table()
+    for number, column in enumerate(columns):
+        numbers = all(isinstance(row[number], int | float) for row in rows)
+        table.add_column(Text(column), justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+    console.print(Text(title))
+    console.print(table)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

@@ -47,7 +47,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.argument("data", metavar="[DATA]", required=False),
             target_option,
             click.option("--hidden", type=Sizes(), default="3", show_default=True, help="Sizes, such as 30 or 64,32."),
-            click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Batch size."),
+            click.option("--batch", "--batch-size", type=click.IntRange(min=1), default=4, show_default=True),
             click.option("--rate", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Learning rate."),
             seed_option,
         )

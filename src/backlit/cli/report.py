@@ -34,7 +34,8 @@ def print_details(found: dict[str, Any], target: str | None) -> None:
     if "confusion" in found:
         classes, counts = found["confusion"]["classes"], found["confusion"]["counts"]
         rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
-        print_table("confusion", ["is ↓  taken for →", *map(str, classes)], rows)
+        title = f"confusion over {sum(map(sum, counts)):,} rows: true classes down, predicted across"
+        print_table(title, ["", *map(str, classes)], rows)
     elif "rmse" in found:
         unit = "the answers" if target is None else repr(target)
         click.echo(f"root mean squared error {found['rmse']:.6g}, in the unit of {unit}")

@@ -12,6 +12,7 @@ import click
 
 from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
+from ..engines import ENGINES
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
@@ -79,7 +80,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
               show_default=True, help="Of the rows; in blocks for data on a slow disk.")  # fmt: skip
 @checkpoint_options
 @picture_options
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="No progress, no table: the score alone.")
 @json_option
 @host_options
 def command(
@@ -115,6 +116,7 @@ def command(
 
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
+    check_engine(engine)
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
@@ -164,7 +166,7 @@ def command(
     del run
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    tell_results(net, state, test(), history, name, preparation, save_to, as_json)
+    tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
     return 130 if history.interrupted else 0
 
 
@@ -177,6 +179,7 @@ def tell_results(
     preparation: Preparation,
     save_to: Path | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """What the trained network makes of the rows to test on; ``name`` is what its score is called."""
     loss, score = evaluate(net, state, tested)
@@ -189,8 +192,16 @@ def tell_results(
     else:
         if save_to is not None:
             click.echo(f"saved to {save_to}")
-        print_details(more, preparation.target)
+        if not quiet:
+            print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
+
+
+def check_engine(name: str) -> None:
+    """BadInput before the data is read, where there is no such engine."""
+    known = ("auto", *ENGINES)
+    if name not in known:
+        raise BadInput(f"--engine: one of {', '.join(known)} is wanted; got {name!r}.")
 
 
 def check_writable(option: str, path: Path) -> None:

@@ -160,7 +160,8 @@ def rich_tables(trace: Trace) -> Group:
 
     laid_out: list[Text | RichTable] = [Text(headline(trace), style="bold")]
     for table in tables(trace):
-        shown = RichTable(title=Text(table.title), title_justify="left", title_style="italic", box=box.SIMPLE)
+        laid_out.append(Text(table.title, style="italic"))  # as a title of the table it would be broken at its width
+        shown = RichTable(box=box.SIMPLE)
         shown.add_column("", no_wrap=True)
         for head in table.heads:
             shown.add_column(Text(head), justify="right", no_wrap=True)
