@@ -309,8 +309,7 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
     wrong = [k // 2 for k, e in enumerate(per_block) if e > DIFFERENCES_LIMIT]
     top = max(wrong, default=0)
     parts = [f"{_right_and_wrong(scene, per_block)}. None of the bugs with a name gives these numbers. "
-             f"Going down from the output, {place(net, top + 1)} is "
-             "the first whose gradient is wrong: look there."]  # fmt: skip
+             f"Going down from the output, {place(net, top + 1)} is the first that is wrong: look there."]  # fmt: skip
     if _are_weights(scene):
         parts = ["these are the weights, not a gradient: look at what is returned."]
     if not scene.theirs.flat.any():
