@@ -205,6 +205,40 @@ def dropped(m, o):
     acc(m, o, last=False)
 
 
+def discriminator(m, o):
+    for x, _ in batches():
+        o.zero_grad()
+        F.binary_cross_entropy_with_logits(m(x), torch.ones(len(x), 3)).backward()
+        F.binary_cross_entropy_with_logits(m(x + 1), torch.zeros(len(x), 3)).backward()
+        o.step()
+
+
+def adversarial(m, o):
+    """Longer than every loss is looked at, through a function, and with gradients that are thrown away."""
+
+    def of(x, target):
+        return F.binary_cross_entropy_with_logits(m(x), torch.full((len(x), 3), target))
+
+    for x, _ in list(batches()) * 10:
+        o.zero_grad()
+        of(x, 1.0).backward(), of(x + 1, 0.0).backward()
+        o.step()
+        of(x + 1, 1.0).backward()  # of the generator
+
+
+def parts(m, o):
+    other = torch.optim.SGD(m[2].parameters(), lr=0.1)
+    for x, y in batches():
+        m.zero_grad()
+        F.cross_entropy(m(x), y).backward()
+        o.step()
+        other.step()
+
+
+def first_part(m):
+    return torch.optim.SGD(m[0].parameters(), lr=0.1)
+
+
 def sgd(m):
     return torch.optim.SGD(m.parameters(), lr=0.1)
 
@@ -240,6 +274,9 @@ RIGHT = [
     (lbfgs, lb),
     (plain, groups),
     (summed, small_sgd),
+    (discriminator, sgd),
+    (adversarial, sgd),
+    (parts, first_part),
 ]
 
 
@@ -291,6 +328,54 @@ def test_an_optimizer_made_before_a_layer_was_replaced():
     optimizer = sgd(model)
     model[2] = nn.Linear(5, 3)
     assert names(plain, model, optimizer) == ["optimizer_before_replacement"]
+
+
+def test_frozen_inside_the_block():
+    model = net()
+
+    def loop(m, o):
+        m[0].requires_grad_(False)
+        plain(m, o)
+
+    assert names(loop, model, sgd(model)) == ["frozen"]
+
+
+def test_frozen_after_the_last_update_is_no_cause():
+    def loop(m, o):
+        detached(m, o)
+        m.requires_grad_(False)
+
+    model = net()
+    assert names(loop, model, sgd(model)) == ["detached"]
+
+
+def test_a_layer_replaced_inside_the_block():
+    model = net()
+    optimizer = sgd(model)
+    with bl.audit(model, optimizer) as log:
+        model[2] = nn.Linear(5, 3)
+        plain(model, optimizer)
+    (finding,) = log.report().findings
+    assert finding.name == "optimizer_before_replacement"
+    assert "2.weight, 2.bias" in finding.text
+    assert "holds 2 parameters" in finding.text
+
+
+@pytest.mark.parametrize("loop", [discriminator, adversarial])
+def test_several_losses_of_one_update_are_told(loop):
+    model = net()
+    with bl.audit(model, sgd(model)) as log:
+        loop(model, log._optimizer)
+    assert "not taken for micro-batches" in log.report().facts["several losses"]
+
+
+def test_parameters_with_an_optimizer_of_their_own_are_told():
+    model = net()
+    with bl.audit(model, first_part(model)) as log:
+        parts(model, log._optimizer)
+    facts = log.report().facts
+    assert facts["parameter 2.weight"] == "not in this optimizer; changed by something else"
+    assert "changed in 7 of 7" in facts["parameter 0.weight"]
 
 
 def test_the_report_and_what_is_put_back():

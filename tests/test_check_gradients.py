@@ -79,7 +79,34 @@ def test_a_function_and_its_error_in_one_line():
         bl.check_gradients(net, state, x, y, gradient=broken)
 
 
+@pytest.mark.parametrize("sample", [2.5, -3, "all", True])
+def test_a_sample_that_is_no_number_of_parameters_is_refused(sample):
+    net, state, x, y, _ = case()
+    with pytest.raises(bl.BadInput, match="check_gradients: sample must"):
+        bl.check_gradients(net, state, x, y, sample=sample)
+
+
+@pytest.mark.parametrize("step", [0, -1, 2, "a", None, float("nan")])
+def test_a_step_that_is_none_is_refused(step):
+    net, state, x, y, _ = case()
+    with pytest.raises(bl.BadInput, match="check_gradients: step must"):
+        bl.check_gradients(net, state, x, y, step=step)
+    with pytest.raises(bl.BadInput, match="check_function: step must"):
+        bl.check_function(lambda v: v**2, lambda v: 2 * v, 3.0, step=step)
+
+
 class TestAnyFunction:
+    def test_one_that_writes_into_its_argument(self):
+        def f(v):
+            v *= 2
+            return float((v**2).sum())
+
+        assert bl.check_function(f, lambda v: 8 * v, np.array([1.0, 2.0])).passed
+
+    def test_no_argument_at_all_is_refused(self):
+        with pytest.raises(bl.BadInput, match="check_function: at holds no array"):
+            bl.check_function(lambda: 0.0, lambda: (), ())
+
     def test_of_one_array(self):
         assert bl.check_function(
             lambda x: (x**3).sum(), lambda x: 3 * x**2, np.array([[1.0, -2.0], [0.5, 100.0]])

@@ -111,6 +111,39 @@ class TestForms:
         assert "previous" in suspect.text
 
 
+class TestNothingFits:
+    p, net, state = problem()
+
+    def unknown(self, gradient):
+        (suspect,) = diagnosed(gradient, self.p, self.net, self.state).suspects
+        assert suspect.name == "unknown"
+        return suspect.text
+
+    def test_what_is_right_and_what_is_wrong_comes_first(self):
+        W, b = wrong_gradient(self.p, Bug("none"))
+        text = self.unknown((W, [b[0] + 0.01, b[1]]))
+        assert text.startswith("layer 1: W right, b wrong by 0.01 in every entry; layer 2 (the output): W and b right.")
+
+    def test_single_entries_are_counted(self):
+        W, b = wrong_gradient(self.p, Bug("none"))
+        W[1][2, 1] += 0.5
+        assert "layer 2 (the output): W wrong in 1 of 15 entries, by 0.5 at most, b right" in self.unknown((W, b))
+
+    def test_zeros_have_no_nearest(self):
+        text = self.unknown(([np.zeros_like(a) for a in self.p.weights], [np.zeros_like(a) for a in self.p.biases]))
+        assert text.startswith("every entry is 0")
+        assert "nearest" not in text
+
+    def test_what_is_far_away_is_not_near(self):
+        random = np.random.default_rng(0)
+        assert "nearest" not in self.unknown(
+            tuple([random.standard_normal(a.shape) for a in part] for part in (self.p.weights, self.p.biases))
+        )
+
+    def test_weights_are_named_as_weights(self):
+        assert self.unknown((self.p.weights, self.p.biases)).startswith("these are the weights, not a gradient")
+
+
 class TestTogether:
     p, net, state = problem()
 
@@ -156,6 +189,12 @@ class TestFunctions:
         why = diagnosed(accumulating, self.p, self.net, self.state)
         assert names(why) == [("stale_gradient", None)]
         assert any("second call" in r for r in why.remarks)
+
+    def test_nan_twice_is_the_same_gradient(self):
+        W, b = wrong_gradient(self.p, Bug("none"))
+        W[0][0, 0] = np.nan
+        why = diagnosed(lambda *_: (W, b), self.p, self.net, self.state)
+        assert not any("second call" in r for r in why.remarks)
 
     def test_one_that_changes_the_weights(self):
         def moving(weights, biases, x, y):

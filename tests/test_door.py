@@ -20,7 +20,7 @@ SIGNATURES = {
     "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
     "watch=(), ",
     "fit": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
-    "validation=None, early_stopping=None, observers=(), progress=True)",
+    "validation=None, early_stopping=None, observers=(), progress=True, checkpoints=None)",
     "predict": "(net, state, x)",
     "evaluate": "(net, state, data)",
     "open_engine": "(name, net, opt, state, data)",

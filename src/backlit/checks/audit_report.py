@@ -33,6 +33,8 @@ class Watched:
     zeroed: int = 0
     parameter_version: int = -1
     sum_seen: Any = None  # a weak reference to the tensor that its gradients are summed in
+    frozen: bool = False  # requires_grad was False at the last update
+    replaced: bool = False  # in the end the model has another in its place
     moved: bool = False  # in the end it differs from the beginning
 
 
@@ -44,6 +46,7 @@ class LossCall(NamedTuple):
     examples: int
     factor: float
     made_by: str  # the activation that its input had gone through, where the loss applies one itself
+    place: int = 0  # where in the program it was called: the turns of a loop have the same
 
 
 class Group(NamedTuple):
@@ -56,6 +59,7 @@ class Group(NamedTuple):
     closure: bool
     scaled: float  # by how much the gradients were changed between the last backward pass and the update
     rates: tuple[float, ...]
+    several: bool = False  # losses (or else forward passes) of several places in the program: no micro-batches
 
     @property
     def examples(self) -> list[int]:
@@ -129,7 +133,7 @@ def judged(log: Log) -> AuditReport:
     unseen = []
     if not any(group.calls for group in groups):
         unseen.append("the loss (only PyTorch's own loss functions are seen), and so sum or mean")
-    if not any(group.accumulates for group in groups):
+    if not _accumulated(groups):
         unseen.append("accumulation over several backward passes")
     return AuditReport(_facts(log, groups), tuple(findings), tuple(unseen))
 
@@ -154,7 +158,7 @@ TEXTS = {
         "unfinished group was dropped. Update after the last batch too."
     ),
     "optimizer_before_replacement": (
-        "{names} got gradients but never changed: the optimizer holds {strangers} parameters that are not the "
+        "{names} never changed: the optimizer holds {strangers} parameters that are not the "
         "model's, so it was made before a layer was replaced. Make the optimizer afterwards."
     ),
     "not_in_optimizer": (
@@ -201,7 +205,7 @@ def _clearing(groups: list[Group]) -> Iterable[Finding]:
 
 
 def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:
-    accumulated = [g for g in groups if g.accumulates]
+    accumulated = _accumulated(groups)
     means = [g for g in accumulated if len(g.calls) == g.passes and all(c.reduction == "mean" for c in g.calls)]
     undivided = [g for g in means if _share(g) > 1.5 and not _near(_share(g) * g.scaled, 1)]
     if undivided:
@@ -213,6 +217,15 @@ def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:
     lost = sum(log.dropped) + log.pending_at_end
     if accumulated and usual[0][0] > 1 and lost:
         yield _finding("last_group_dropped", some=lost, k=usual[0][0])
+
+
+def _accumulated(groups: list[Group]) -> list[Group]:
+    """The updates made of micro-batches of one loss, not of several losses as a discriminator has.
+
+    Losses aren't looked at in every update: those with as many passes as one of several losses are taken for the same.
+    """
+    several = {g.passes for g in groups if g.several}
+    return [g for g in groups if g.accumulates and g.passes not in several]
 
 
 def _share(group: Group) -> float:
@@ -230,7 +243,9 @@ def _never_changed(log: Log) -> Iterable[Finding]:
 
 
 def _reason(w: Watched, log: Log) -> str:
-    if not w.requires_grad:
+    if w.replaced and w.in_optimizer:
+        return "optimizer_before_replacement"
+    if w.frozen or not w.requires_grad:
         return "frozen"
     if not w.gradients:
         return "detached"
@@ -241,7 +256,7 @@ def _reason(w: Watched, log: Log) -> str:
 
 def _outside(log: Log) -> Iterable[Finding]:
     if log.outside:
-        names = _list(w.name for w in log.watched if w.changed_outside)
+        names = _list(w.name for w in log.watched if w.changed_outside and w.in_optimizer)
         yield _finding("changed_outside", names=f" ({names})" if names else "")
 
 
@@ -285,9 +300,15 @@ def _facts(log: Log, groups: list[Group]) -> dict[str, str]:
         "rate": f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}" if rates else "not observed",
         "cleared between updates": "not always" if any(g.carried for g in groups) else "yes",
     }
+    several = sum(g.several and g.passes > 1 and not g.closure for g in groups)
+    if several:
+        facts["several losses"] = f"in {several:,} updates, each from a place of its own: not taken for micro-batches"
     for w in log.watched:
         facts[f"parameter {w.name}"] = (
-            f"changed in {w.changes:,} of {len(groups):,} updates, first in {w.first_change}, last in {w.last_change}"
+            "not in this optimizer; changed by something else"
+            if w.moved and not w.in_optimizer
+            else f"changed in {w.changes:,} of {len(groups):,} updates, "
+            f"first in {w.first_change}, last in {w.last_change}"
             if w.changes and w.moved
             else "never changed"
         )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import BadInput
 from ..network import Network
-from ..state import Layers, State, check_batch, check_state
+from ..state import Floats, Layers, State, check_batch, check_state
 from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
 from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
@@ -33,6 +33,7 @@ SINGLE_MATCH, SINGLE_TIMES = 3e-5, 30  # in float32: this, or this many times wh
 # A block's entries are held against this share of its terms at least: with the limits above, that is 1e-14 and 1e-6 of
 # the terms, which is what rounding leaves where they cancel.
 FLOOR, SINGLE_FLOOR = 1e-7, 0.03
+NEAREST = 0.2  # what the nearest bug may leave over, to be worth telling
 CONSTANT_BUGS = {"sign": "sign", "n": "sum_not_mean", "1/n": "mean_twice"}
 
 
@@ -115,14 +116,28 @@ def diagnose(
     if callable(gradient):
         gradient, previous, remarks, repeated = _asked_twice(gradient, state, x, y, previous)
     foreign = read(where, net, gradient, len(x))
-    before = None if previous is None else read(f"{where}: previous", net, previous, len(x)).gradient
-    scene = Scene(net, state.layers, x, y, s, foreign.gradient, before, repeated)
+    scene = Scene(net, state.layers, x, y, s, foreign.gradient, None, repeated)
     if not np.isfinite(scene.right.flat).all():
         raise BadInput(f"{where}: the right gradient itself is not finite at this state. Look at the parameters and x.")
-    if foreign.turnable and not _judged(scene, foreign).correct and _judged(scene, foreign.turned()).correct:
-        foreign = foreign.turned()
-    verdict = _of_unsummed(scene, foreign) if foreign.unsummed else _judged(scene, foreign)
-    return replace(verdict, remarks=(*verdict.remarks, *foreign.remarks, *remarks))
+    before = None if previous is None else read(f"{where}: previous", net, previous, len(x))
+    verdict = _of_readings(scene, foreign, before)
+    return replace(verdict, remarks=(*verdict.remarks, *remarks))
+
+
+def _of_readings(scene: Scene, foreign: Foreign, before: Foreign | None) -> Diagnosis:
+    """The verdict on the reading that is right, else on the first that is explained."""
+    readings, verdicts = foreign.readings(), list[Diagnosis]()
+    befores = [] if before is None else before.readings()
+    for number, reading in enumerate(readings):
+        if before is not None:  # in the same form as the gradient
+            scene = replace(scene, previous=befores[min(number, len(befores) - 1)].gradient)
+        verdict = _of_unsummed(scene, reading) if reading.unsummed else _judged(scene, reading)
+        verdicts.append(replace(verdict, remarks=(*verdict.remarks, *reading.remarks)))
+        if verdict.correct:
+            return verdicts[-1]
+    # Any number before a layer may be no more than a fit.
+    poor = ("scale", "layer_scale", "unknown")
+    return min(verdicts, key=lambda v: poor.index(v.suspects[0].name) + 1 if v.suspects[0].name in poor else 0)
 
 
 def _asked_twice(
@@ -155,7 +170,10 @@ def _deep_copy(answer: Any) -> Any:
 def _same(first: Any, second: Any) -> bool:
     if isinstance(first, list):
         return isinstance(second, list) and len(first) == len(second) and all(map(_same, first, second))
-    return bool(np.array_equal(first, second)) if isinstance(first, np.ndarray) else True
+    if not isinstance(first, np.ndarray) or not isinstance(second, np.ndarray):
+        return True
+    with_nan = first.dtype.kind == second.dtype.kind == "f"  # NaN twice is no other gradient
+    return bool(np.array_equal(first, second, equal_nan=with_nan))
 
 
 # --- the verdict ---------------------------------------------------------------------------------------------------
@@ -290,11 +308,14 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
     per_block = block_errors(blocks(scene.theirs), blocks(scene.right), [FLOOR * size for size in magnitudes(scene)])
     wrong = [k // 2 for k, e in enumerate(per_block) if e > DIFFERENCES_LIMIT]
     top = max(wrong, default=0)
-    parts = [f"none of the bugs with a name gives these numbers. Going down from the output, {place(net, top + 1)} is "
+    parts = [f"{_right_and_wrong(scene, per_block)}. None of the bugs with a name gives these numbers. "
+             f"Going down from the output, {place(net, top + 1)} is "
              "the first whose gradient is wrong: look there."]  # fmt: skip
+    if _are_weights(scene):
+        parts = ["these are the weights, not a gradient: look at what is returned."]
     if not scene.theirs.flat.any():
         parts = ["every entry is 0: nothing was written into the gradient, or another array was returned."]
-    if result.nearest is not None:
+    if result.nearest is not None and scene.theirs.flat.any() and result.nearest[2] < NEAREST:
         name, candidate, apart = result.nearest
         parts.append(f"The nearest is {name} in {place(net, candidate.layer)}, which still leaves {apart:.1%}.")
     names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES]
@@ -304,6 +325,34 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
     if scene.previous is None:
         parts.append("stale_gradient can only be seen with previous=, the gradient of the step before.")
     return Suspect("unknown", top + 1, 1.0, max(per_block), " ".join(parts))
+
+
+def _right_and_wrong(scene: Scene, errors: list[float]) -> str:
+    """ "layer 1: W right, b wrong by 0.01 in every entry; layer 2 (the output): W and b right"."""
+    net, told = scene.net, []
+    if len(scene.theirs) > 1 and min(errors) > DIFFERENCES_LIMIT:
+        return "W and b of every layer are wrong"
+    theirs, right = blocks(scene.theirs), blocks(scene.right)
+    words = [_wrong(t, r, e) for t, r, e in zip(theirs, right, errors, strict=True)]
+    for number, (W, b) in enumerate(zip(words[::2], words[1::2], strict=True), 1):
+        told.append(f"{place(net, number)}: " + ("W and b right" if W == b == "right" else f"W {W}, b {b}"))
+    return "; ".join(told)
+
+
+def _wrong(theirs: Floats, right: Floats, error: float) -> str:
+    apart = theirs - right
+    if error <= DIFFERENCES_LIMIT:
+        return "right"
+    largest = float(np.abs(apart).max())
+    if apart.size > 1 and np.ptp(apart) <= 1e-6 * largest:
+        return f"wrong by {float(apart.flat[0]):.6g} in every entry"
+    count = int((np.abs(apart) > DIFFERENCES_LIMIT * max(largest, float(np.abs(right).max()))).sum())
+    return f"wrong in {count:,} of {apart.size:,} entries, by {largest:.6g} at most"
+
+
+def _are_weights(scene: Scene) -> bool:
+    pairs = zip(scene.theirs, scene.layers, strict=True)
+    return all(bool(mine.W.any()) and np.allclose(mine.W, layer.W, rtol=1e-6, atol=0) for mine, layer in pairs)
 
 
 def _not_finite(scene: Scene) -> Suspect:

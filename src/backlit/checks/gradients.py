@@ -16,7 +16,7 @@ from .. import chain
 from ..errors import BadInput
 from ..network import Network
 from ..state import Floats, Layers, State, check_batch, check_state
-from .comparison import DIFFERENCES_LIMIT
+from .comparison import DIFFERENCES_LIMIT, block_errors, blocks
 from .layouts import called, read
 from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
 
@@ -142,10 +142,16 @@ def check_gradients(
     if state is None or x is None or y is None:
         raise BadInput(f"{where}: net, state, x and y are wanted, or an object with backprop together with x=, y=.")
     check_state(where, net, state)
-    if not 0 < step < 1:
-        raise BadInput(f"{where}: step must lie between 0 and 1; got {step!r}.")
+    _check_step(where, step)
+    if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int | np.integer) or sample < 0):
+        raise BadInput(f"{where}: sample must be a whole number from 0 on (0 checks all), or None; got {sample!r}.")
     state = state.astype(np.float64)
     return _checked(net, state, *check_batch(where, net, state, x, y, sample_weight), gradient, step, sample)
+
+
+def _check_step(where: str, step: object) -> None:
+    if isinstance(step, bool) or not isinstance(step, int | float | np.number) or not 0 < step < 1:
+        raise BadInput(f"{where}: step must be a number between 0 and 1; got {step!r}.")
 
 
 def _checked(
@@ -190,7 +196,8 @@ def _analytic(
     if callable(gradient):
         arrays = [layer.W.copy() for layer in state.layers], [layer.b.copy() for layer in state.layers]
         gradient = called("check_gradients", gradient, *arrays, x.copy(), y.copy())
-    foreign = read("check_gradients", net, gradient, len(x))
+    readings = read("check_gradients", net, gradient, len(x)).readings()
+    foreign = next((r for r in readings if _is_right(r.gradient, right)), readings[0])
     remarks = list(foreign.remarks)
     if foreign.unsummed:
         layers = ", ".join(str(k + 1) for k in foreign.unsummed)
@@ -198,6 +205,10 @@ def _analytic(
     if foreign.single:
         remarks.append("The gradient is in float32, whose rounding alone can exceed the limit: see diagnose.")
     return foreign.gradient, remarks
+
+
+def _is_right(theirs: Layers, right: Layers) -> bool:
+    return max(block_errors(blocks(theirs), blocks(right), [0.0] * 2 * len(right))) < DIFFERENCES_LIMIT
 
 
 def corner_rows(net: Network, layers: Layers, x: Floats, y: Floats, step: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -273,8 +284,14 @@ def check_function(f: Callable[..., Any], gradient: Any, at: Any, *, step: float
     step:      how far an entry is moved to either side, times its own size where that is above 1.
     """
     where, several = "check_function", isinstance(at, tuple | list)
+    _check_step(where, step)
     points = [_float_array(where, "at", p) for p in (at if several else [at])]
+    if not points:
+        raise BadInput(f"{where}: at holds no array: give the point, one array or a tuple of arrays.")
     given = called(where, gradient, *[p.copy() for p in points]) if callable(gradient) else gradient
+    if several and not isinstance(given, tuple | list | np.ndarray):
+        came = type(given).__name__
+        raise BadInput(f"{where}: gradient must give a tuple of {len(points)} arrays, as at has; got {came}.")
     answers = list(given) if several else [given]
     if len(answers) != len(points):
         raise BadInput(f"{where}: gradient must give {len(points)} arrays, one per argument; got {len(answers)}.")
@@ -302,10 +319,11 @@ def _differences(where: str, f: Callable[..., Any], points: Sequence[Floats], nu
         for sign in (1, -1):
             moved = [p.copy() for p in points]
             moved[number][index] += sign * step * max(1.0, abs(float(points[number][index])))
+            place = float(moved[number][index])  # before f, which may write into what it is given
             value = np.asarray(called(where, f, *moved))
             if value.size != 1 or value.dtype.kind not in "biuf":
                 raise BadInput(f"{where}: f must return one real number; got {value.dtype} of shape {value.shape}.")
-            ends.append((float(moved[number][index]), float(value.reshape(()))))
+            ends.append((place, float(value.reshape(()))))
         numeric[index] = (ends[0][1] - ends[1][1]) / (ends[0][0] - ends[1][0])
     return numeric
 

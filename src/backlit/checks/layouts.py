@@ -7,7 +7,7 @@ order, biases that still have one row per example, float32. Nothing is judged he
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Foreign:
     remarks:    what was recognised, one sentence each.
     unsummed:   layers (from 0) whose biases came with one row per example; ``gradient`` has their sum.
     turnable:   every W is square and every b a column, so that all W may be (fan_out, fan_in) and nobody can see it.
+    swapped:    the same pair in the other order, where its shapes fit both ways.
     """
 
     gradient: Layers
@@ -33,6 +34,12 @@ class Foreign:
     remarks: list[str] = field(default_factory=list)
     unsummed: tuple[int, ...] = ()
     turnable: bool = False
+    swapped: Foreign | None = None
+
+    def readings(self) -> list[Foreign]:
+        """Every way in which these shapes may be meant, the likeliest first."""
+        orders = [self] if self.swapped is None else [self, self.swapped]
+        return orders + [order.turned() for order in orders if order.turnable]
 
     def turned(self) -> Foreign:
         """The same with every (square) W transposed."""
@@ -52,7 +59,11 @@ def read(where: str, net: Network, given: Any, rows: int) -> Foreign:
         if given.sizes != net.sizes:
             raise BadInput(f"{where}: the gradient has sizes {list(given.sizes)}, the network {list(net.sizes)}.")
         return Foreign(Layers(net.sizes, given.flat.astype(np.float64)), _is_single([given.flat]))
-    weights, biases, swapped = _pair(where, net, given, rows)
+    readings = [_read_pair(net, *pair, rows) for pair in _pairs(where, net, given, rows)]
+    return readings[0] if len(readings) == 1 else replace(readings[0], swapped=readings[1])
+
+
+def _read_pair(net: Network, weights: list[Floats], biases: list[Floats], swapped: bool, rows: int) -> Foreign:
     flat = Layers(net.sizes, np.zeros(net.n_parameters))
     turned, unsummed, columns = [], [], []
     for number, (layer, W) in enumerate(zip(flat, weights, strict=True)):
@@ -84,7 +95,8 @@ def _remarks(swapped: bool, turned: bool, columns: list[int]) -> list[str]:
     return remarks
 
 
-def _pair(where: str, net: Network, given: Any, rows: int) -> tuple[list[Floats], list[Floats], bool]:
+def _pairs(where: str, net: Network, given: Any, rows: int) -> list[tuple[list[Floats], list[Floats], bool]]:
+    """(weight gradients, bias gradients, whether they came the other way round): one order, or both where both fit."""
     wanted = (
         f"{where}: a gradient is a pair (weight gradients, bias gradients) of lists with one array per layer, of "
         f"shapes {', '.join(map(str, _weight_shapes(net)))} and {', '.join(f'({o},)' for o in net.sizes[1:])}"
@@ -97,10 +109,13 @@ def _pair(where: str, net: Network, given: Any, rows: int) -> tuple[list[Floats]
         raise BadInput(f"{wanted}; what came is no list of arrays of numbers: {error}.") from None
     if not second and _fit_weights(net, first):  # no bias gradients at all: they count as 0, and are told as missing
         second = [np.zeros(o) for o in net.sizes[1:]]
-    if _fit_weights(net, first) and _fit_biases(net, second, rows):
-        return first, second, False
-    if _fit_weights(net, second) and _fit_biases(net, first, rows):
-        return second, first, True
+    fitting = [
+        (weights, biases, swapped)
+        for weights, biases, swapped in ((first, second, False), (second, first, True))
+        if _fit_weights(net, weights) and _fit_biases(net, biases, rows)
+    ]
+    if fitting:
+        return fitting
     raise BadInput(f"{wanted}; got {_shapes(first)} and {_shapes(second)}.")
 
 

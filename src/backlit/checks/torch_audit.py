@@ -6,6 +6,7 @@ in audit_report.py.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING = object()
 DATA_CHECKS = 10  # every so many updates a parameter's numbers are compared: .data counts no version
+FRAMES = 20  # callers of a loss function that make up its place in the program
 ALL_LOSSES, ONE_IN = 50, 8  # after so many updates, losses over the usual number of examples: in one update of so many
 LOSSES = (
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
@@ -57,13 +59,12 @@ class Audit:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         named = list(model.named_parameters())
         self._parameters = [p for _, p in named]
-        own = {id(p) for p in self._parameters}
-        self.strangers = sum(id(p) not in own for g in optimizer.param_groups for p in g["params"])
+        self.strangers = self._count_strangers()
         self.watched = [Watched(name, id(p) in held, p.requires_grad, p.numel()) for name, p in named]
         self.groups: Counter[Group] = Counter()
         self.updates = 0
         self.calls: list[LossCall] = []  # losses that have been differentiated since the last clearing or update
-        self.sizes: list[int] = []  # examples of the forward passes since then
+        self.sizes: list[tuple[int, int]] = []  # (examples, place) of the forward passes since then
         self.dropped: list[int] = []  # backward passes whose gradients were cleared without an update
         self.broadcasts: list[str] = []
         self.outside = 0
@@ -110,9 +111,18 @@ class Audit:
             handle.remove()
         for w, p, start in zip(self.watched, self._parameters, self._start, strict=True):
             w.moved = bool((p.detach() != start).any())
+        now = {id(p) for p in self._model.parameters()}
+        for w, p in zip(self.watched, self._parameters, strict=True):
+            w.replaced = id(p) not in now
+        self.strangers = self._count_strangers()
         self.pending_at_end = max((w.pending for w in self.watched if w.in_optimizer), default=0)
         self._over = True
         del self._start
+
+    def _count_strangers(self) -> int:
+        """How many parameters the optimizer holds that are not the model's."""
+        own = {id(p) for p in self._model.parameters()}
+        return sum(id(p) not in own for group in self._optimizer.param_groups for p in group["params"])
 
     def report(self) -> AuditReport:
         """The truth of the loop, once it is over."""
@@ -159,9 +169,10 @@ class Audit:
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         for w, p in zip(self.watched, self._parameters, strict=True):
+            w.frozen = not p.requires_grad
             if p._version != w.parameter_version:
                 w.changed_outside += 1
-                self.outside += 1
+                self.outside += w.in_optimizer  # the others may have an optimizer of their own
         if self._seen is not None and not self._seen.equal(self._parameters[self._witness or 0]):
             self.outside += 1
         # PyTorch passes the optimizer itself as the first of args.
@@ -179,7 +190,10 @@ class Audit:
             if w.in_optimizer and w.pending:
                 passes, carried = max(passes, w.pending), carried or w.carried
         rates = tuple([float(g["lr"]) for g in optimizer.param_groups if "lr" in g])
-        group = Group(passes, tuple(self.calls), tuple(self.sizes), carried, self._inside, self._scaled, rates)
+        places = {c.place for c in self.calls} or {place for _, place in self.sizes}
+        sizes = tuple([examples for examples, _ in self.sizes])
+        several = len(places) > 1
+        group = Group(passes, tuple(self.calls), sizes, carried, self._inside, self._scaled, rates, several)
         self.groups[group] += 1
         self.updates += 1
         for w, p in zip(self.watched, self._parameters, strict=True):
@@ -203,7 +217,7 @@ class Audit:
     def _forward(self, module: Any, inputs: Any, output: Any) -> None:
         first = next((i for i in inputs if hasattr(i, "shape")), None)
         if getattr(output, "requires_grad", False) and first is not None and first.dim():
-            self.sizes.append(int(first.shape[0]))
+            self.sizes.append((int(first.shape[0]), _place()))
 
     # --- what is called --------------------------------------------------------------------------------------------
 
@@ -223,10 +237,12 @@ class Audit:
         twice = name in TWICE and made_by.startswith(TWICE[name])
         unnormalised = name == "nll_loss" and made_by.startswith("Softmax")
         reduction = str(kwargs.get("reduction", "mean"))
+        place = _place()
 
         def differentiated(gradient: Tensor) -> None:
             if gradient.numel() == 1:
-                call = LossCall(name, reduction, examples, float(gradient), made_by if twice or unnormalised else "")
+                activation = made_by if twice or unnormalised else ""
+                call = LossCall(name, reduction, examples, float(gradient), activation, place)
                 self.calls.append(call)
 
         loss.register_hook(differentiated)
@@ -244,6 +260,18 @@ class Audit:
             n = shapes[0][0]
             if n > 1 and shapes[1] == (n, 1):
                 self.broadcasts.append(f"a difference of {shapes[1]} and {shapes[0]}")
+
+
+def _place() -> int:
+    """Where the program is: the same for every turn of a loop, another for every other call in the source.
+
+    The callers count too, because a loss is often called by a function of the user's own.
+    """
+    frame, steps = sys._getframe(1), list[tuple[int, int]]()
+    while frame is not None and len(steps) < FRAMES:
+        steps.append((id(frame.f_code), frame.f_lasti))
+        frame = frame.f_back  # type: ignore[assignment]
+    return hash(tuple(steps))
 
 
 def _listeners(log: Audit) -> Iterator[tuple[Any, str, Any]]:

@@ -41,6 +41,8 @@ def explorer(traces: Trace | Replayed | Iterable[Trace | Replayed]) -> str:
     is left out, and the page says so. Raises BadInput for no steps, for steps of different networks, and for a
     network of which not even one step fits.
     """
+    if not _is_one(traces) and not isinstance(traces, Iterable):
+        as_trace("explorer", traces)
     given: list[Trace | Replayed] = [traces] if _is_one(traces) else list(traces)  # type: ignore[arg-type, list-item]
     if not given:
         raise BadInput("explorer: at least one Trace is wanted, as bl.step gives it; got none.")
