@@ -139,3 +139,25 @@ def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(tmp_path):
     os.close(leader)
     assert b"\x1b" not in seen
     assert b"probability [bold]yes\\x1b[31m" in seen
+
+
+def test_values_never_seen_in_training_are_told(tmp_path):
+    known = [[str(k % 7), ("north", "south")[k % 2], "yn"[k % 2]] for k in range(60)]
+    written(tmp_path / "d.csv", known, ["size", "district", "y"])
+    assert backlit(tmp_path, "train", "d.csv", "--save", "m.safetensors", "--epochs", "2").returncode == 0
+    said = "column 'district': {} never seen in training ({}); taken as none of the known\n"
+    for new, words in (
+        ([], ""),
+        ([["1", "west", "y"]] * 3, said.format("3 rows hold values", "'west'")),
+        ([["1", "w\x1b[31m", "n"]], said.format("1 row holds a value", "'w\\x1b[31m'")),
+        (
+            [["1", f"w{k // 2}", "n"] for k in range(9)],
+            said.format("9 rows hold values", "'w0', 'w1', 'w2' and 2 more"),
+        ),
+        ([["1", "", "n"]], ""),  # missing isn't a value
+    ):
+        written(tmp_path / "new.csv", [*known[:20], *new], ["size", "district", "y"])
+        for command in ("predict", "evaluate"):
+            for options in ([], ["--json"]):
+                done = backlit(tmp_path, command, "m.safetensors", "new.csv", *options)
+                assert (done.returncode, done.stderr) == (0, words)

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from ..data import Dataset, Preparation
+from ..data.columns import Unseen
+from ..data.wording import shown
 from ..errors import BadInput
 from ..evaluation import is_classification
 from ..model_file import load_preparation
@@ -66,6 +68,18 @@ def print_facts(facts: Mapping[str, object]) -> None:
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         click.echo(f"{printable(name):<{width}}  {printable(value)}")
+
+
+def tell_unseen(unseen: Unseen) -> None:
+    """One line on standard error for each column that holds categories which training didn't have."""
+    for column, texts in unseen.items():
+        rows, some = texts.total(), ", ".join(shown(text) for text, _ in texts.most_common(3))
+        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+        hold = "1 row holds a value" if rows == 1 else f"{rows:,} rows hold values"
+        click.echo(
+            f"column {shown(column)}: {hold} never seen in training ({some}{more}); taken as none of the known",
+            err=True,
+        )
 
 
 def score_name(net: Network, data: Dataset) -> str:

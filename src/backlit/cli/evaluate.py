@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..data import load_dataset
+from ..data.columns import Unseen
 from ..evaluation import evaluate
 from ..model_file import load
 from .common import (
@@ -18,6 +19,7 @@ from .common import (
     score_name,
     score_text,
     target_option,
+    tell_unseen,
 )
 from .report import details, print_details
 
@@ -33,7 +35,9 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     preparation = preparation_of(model)
     is_table = Path(data).suffix.lower() in (".csv", ".tsv", ".txt")
     raw = load_dataset(data, target or (preparation.target if is_table else None))
-    dataset = preparation.apply_to(raw.test or raw)
+    unseen: Unseen = {}
+    dataset = preparation.apply_to(raw.test or raw, unseen)
+    tell_unseen(unseen)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)
     more = details(net, state, dataset, preparation)

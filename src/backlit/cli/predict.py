@@ -10,6 +10,7 @@ from typing import TextIO
 import click
 
 from ..data import load_inputs
+from ..data.columns import Unseen
 from ..data.parquet import write_parquet
 from ..data.tables import PARQUET
 from ..errors import BadInput
@@ -17,7 +18,7 @@ from ..evaluation import predict
 from ..model_file import load
 from ..network import Network
 from ..state import Floats
-from .common import data_argument, json_option, model_argument, preparation_of, print_json, printable
+from .common import data_argument, json_option, model_argument, preparation_of, print_json, printable, tell_unseen
 
 
 @click.command("predict")
@@ -32,7 +33,10 @@ def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
     """
     net, _, state = load(model)
     preparation = preparation_of(model)
-    outputs = preparation.restore(predict(net, state, preparation.apply(load_inputs(data, preparation))))
+    unseen: Unseen = {}
+    raw = load_inputs(data, preparation, unseen)
+    outputs = preparation.restore(predict(net, state, preparation.apply(raw)))
+    tell_unseen(unseen)
     header, rows = table(net, preparation.classes, preparation.target, outputs)
     if as_json:
         print_json({"columns": header, "rows": rows})

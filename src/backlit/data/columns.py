@@ -6,6 +6,7 @@ Takes cells, gives arrays; opens nothing.
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ LONGEST_CATEGORY = 200  # characters
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*[0-9],[0-9]+")
 
 Categories = tuple[str, ...] | None
+Unseen = dict[str, Counter[str]]  # column -> category that training didn't have -> rows that hold it
 
 
 def is_missing(cell: str) -> bool:
@@ -97,17 +99,25 @@ def number_in(cell: str, name: str, path: Path, line: int) -> float | None:
 
 
 def known_values(
-    cells: Sequence[str], names: Sequence[str], categories: Sequence[Categories], path: Path, line: int
+    cells: Sequence[str],
+    names: Sequence[str],
+    categories: Sequence[Categories],
+    path: Path,
+    line: int,
+    unseen: Unseen | None = None,
 ) -> list[float]:
     """The cells of one line as a trained model knows them: numbers, or codes of categories.
 
-    NaN: missing. −1: a category that training didn't have. Raises BadInput for text where numbers were.
+    NaN: missing. −1: a category that training didn't have, counted in ``unseen``. Raises BadInput for text where
+    numbers were.
     """
     values = []
     for cell, name, known in zip(cells, names, categories, strict=True):
         if known is not None:
             text = "" if is_missing(cell) else cell.strip()
             values.append(float(known.index(text)) if text in known else -1.0)
+            if unseen is not None and text and values[-1] < 0:
+                unseen.setdefault(name, Counter())[text] += 1
             continue
         number = number_in(cell, name, path, line)
         if number is None and not is_missing(cell):

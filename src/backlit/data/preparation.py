@@ -6,6 +6,7 @@ A frozen record of plain numbers and texts. It opens no file; from_record trusts
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array, blocks, inputs
-from .columns import Categories
+from .columns import Categories, Unseen
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
 from .targets import Label, classes_with
@@ -124,14 +125,15 @@ class Preparation:
             rows = np.flatnonzero(block[:, column] >= 0)  # neither missing nor unknown
             result[rows, first[column] + block[rows, column].astype(np.int64)] = 1
 
-    def apply_to(self, data: Dataset) -> Dataset:
+    def apply_to(self, data: Dataset, unseen: Unseen | None = None) -> Dataset:
         """``data`` and its test part with prepared inputs: columns found by name, classes those of training.
 
+        ``unseen``, a dict, gets column -> category that training didn't have -> rows of ``data`` that hold it.
         Raises BadInput for a column that is missing or a label that training didn't know.
         """
         y = self._scaled_answers(data.y)
         return Dataset(
-            self.apply(self._columns_of(data)),
+            self.apply(self._columns_of(data, unseen)),
             y,
             data.sample_weight,
             classes=classes_with(self.classes, y),
@@ -172,7 +174,7 @@ class Preparation:
         every = tuple(name for group in names for name in group)
         return every if len(set(every)) == len(every) else None
 
-    def _columns_of(self, data: Dataset) -> Array:
+    def _columns_of(self, data: Dataset, unseen: Unseen | None) -> Array:
         """x of ``data``: its columns in the order of training, its categories as their places here."""
         x, given = data.x, data.categories
         if self.columns is not None and data.columns is not None and self.columns != data.columns:
@@ -186,9 +188,9 @@ class Preparation:
             given = None if given is None else tuple(given[place] for place in places)
         if self.categories is None and given is None:
             return x
-        return self._known(x, given or (None,) * x.shape[1])
+        return self._known(x, given or (None,) * x.shape[1], unseen)
 
-    def _known(self, x: Array, given: tuple[Categories, ...]) -> Array:
+    def _known(self, x: Array, given: tuple[Categories, ...], unseen: Unseen | None) -> Array:
         """x (N, inputs) with the places of ``given`` texts turned into those of the categories of training."""
         result = x.astype(np.float64)
         known = self.categories or (None,) * self.inputs
@@ -209,7 +211,10 @@ class Preparation:
                 spelled = {float(place): text for place, text in enumerate(texts)}
             codes = np.full(len(values), float(wanted.index("")) if "" in wanted else -1.0)
             for value, text in spelled.items():
-                codes[values == value] = wanted.index(text) if text in wanted else -1
+                rows = values == value
+                codes[rows] = wanted.index(text) if text in wanted else -1
+                if unseen is not None and text not in wanted and rows.any():
+                    unseen.setdefault(str(name), Counter())[text] += int(rows.sum())
             result[:, column] = codes
         return result
 

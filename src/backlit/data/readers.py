@@ -6,6 +6,7 @@ from pathlib import Path
 from ..errors import BadInput
 from .archives import npz_inputs, read_npy, read_npy_folder, read_npy_pair, read_npz
 from .arrays import Array, inputs
+from .columns import Unseen
 from .dataset import Dataset
 from .idx import read_idx
 from .mnist import find_idx_folder, idx_pair, labels_beside, read_idx_folder
@@ -47,11 +48,14 @@ def load_dataset(name_or_path: str | os.PathLike[str], target: str | None = None
     return idx_pair(path, labels_beside(path))
 
 
-def load_inputs(name_or_path: str | os.PathLike[str], preparation: Preparation | None = None) -> Array:
+def load_inputs(
+    name_or_path: str | os.PathLike[str], preparation: Preparation | None = None, unseen: Unseen | None = None
+) -> Array:
     """x (N, n_in) alone, not yet prepared, from whatever ``load_dataset`` takes; answers may be absent.
 
     Of a table, the columns that the preparation names are taken, in its order, whatever else is there;
-    without named columns, all but the target.
+    without named columns, all but the target. ``unseen``, a dict, gets column -> category that training didn't have ->
+    rows that hold it.
     """
     if str(name_or_path) in NAMES:
         return load_named(str(name_or_path)).x
@@ -62,7 +66,7 @@ def load_inputs(name_or_path: str | os.PathLike[str], preparation: Preparation |
             x = read_table_columns(path, None, None)
             with about(path):
                 return inputs(x)
-        return read_table_columns(path, preparation.columns, preparation.target, preparation.categories)
+        return read_table_columns(path, preparation.columns, preparation.target, preparation.categories, unseen)
     if path.is_dir():
         return load_dataset(path).x
     x = npz_inputs(path) if kind == "npz" else read_npy(path) if kind == "npy" else read_idx(path, as_images=True)

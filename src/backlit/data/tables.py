@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .columns import Categories, InputColumn, known_values, put_together
+from .columns import Categories, InputColumn, Unseen, known_values, put_together
 from .csv_text import Table, opened_csv
 from .dataset import Dataset
 from .parquet import opened_parquet
@@ -93,11 +93,12 @@ def read_table_columns(
     columns: tuple[str, ...] | None,
     target: str | None,
     categories: tuple[Categories, ...] | None = None,
+    unseen: Unseen | None = None,
 ) -> Array:
     """(N, n_in) float64: the named columns of a table in that order, others ignored; without names, all but ``target``.
 
-    With the categories that a model knows, texts become their codes, −1 for one that it doesn't know.
-    Missing values are NaN.
+    With the categories that a model knows, texts become their codes, −1 for one that it doesn't know,
+    which ``unseen`` counts. Missing values are NaN.
     """
     with _opened(path) as table:
         names = table.names
@@ -115,7 +116,7 @@ def read_table_columns(
         for line, cells in table.rows:
             chosen = [cells[i] for i in places]
             numbers = _all_numbers(chosen) if all_numbers else None
-            values.extend(known_values(chosen, wanted, known, path, line) if numbers is None else numbers)
+            values.extend(known_values(chosen, wanted, known, path, line, unseen) if numbers is None else numbers)
         return np.frombuffer(values, np.float64).reshape(-1, len(wanted))
 
 

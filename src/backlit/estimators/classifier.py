@@ -42,8 +42,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     that leaves the finite numbers ends at once, with a warning that says where, instead of going on with NaN. A sparse
     X is made dense for training.
 
-    One result differs on purpose: a refit with early_stopping and warm_start that finds nothing better gives back the best
-    weights so far, where scikit-learn has updated those in place and gives back the last.
+    One result differs on purpose: a refit with early_stopping and warm_start that finds nothing better gives
+    back the best weights so far, where scikit-learn has updated those in place and gives back the last.
 
     Fitted: scikit-learn's attributes, ``validation_loss_curve_``, and ``network_``, ``optimizer_``, ``state_`` for
     bl.save, bl.step, bl.check_gradients. Raises BadInput (a ValueError) for what doesn't fit.

@@ -46,8 +46,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     X is made dense for training.
 
     Two results differ on purpose. With lbfgs and several outputs the search minimizes the sum of which it is given the
-    gradient, where scikit-learn hands it that gradient with the mean over the outputs. And a refit with early_stopping and warm_start that finds nothing better gives back the best
-    weights so far, where scikit-learn has updated those in place and gives back the last.
+    gradient, where scikit-learn hands it that gradient with the mean over the outputs. And a refit with early_stopping
+    and warm_start that finds nothing better gives back the best weights so far, where scikit-learn has updated those in
+    place and gives back the last.
 
     Fitted: scikit-learn's attributes, ``validation_loss_curve_``, and ``network_``, ``optimizer_``, ``state_`` for
     bl.save, bl.step, bl.check_gradients. Raises BadInput (a ValueError) for what doesn't fit.
