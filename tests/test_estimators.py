@@ -5,10 +5,8 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import warnings
 from inspect import signature
 from pathlib import Path
-from threading import Thread
 from time import perf_counter
 
 import joblib
@@ -387,34 +385,6 @@ class TestCompany:
             trace = bl.step(net, opt, state, IRIS[0][:5], np.eye(3)[IRIS[1][:5]])
             assert trace.after.step == state.step + 1
         assert bl.evaluate(net, state, IRIS)[1] == pytest.approx(fitted.score(*IRIS))
-
-    @pytest.mark.slow
-    def test_two_fits_in_two_threads_take_less_than_both(self):
-        if bl.available_engines().get("native") != "ready":
-            pytest.skip("without the compiled core nothing releases the lock")
-        x, y = np.random.default_rng(0).normal(size=(4000, 200)), np.arange(4000) % 5
-        fits = [bl.MLPClassifier((256,), max_iter=12, random_state=k) for k in range(2)]
-
-        def both_at_once():
-            threads = [Thread(target=f.fit, args=(x, y)) for f in fits]
-            start = perf_counter()
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            return perf_counter() - start
-
-        def one_after_the_other():
-            start = perf_counter()
-            for f in fits:
-                f.fit(x, y)
-            return perf_counter() - start
-
-        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            patch.setenv("BACKLIT_NUM_THREADS", "1")
-            ratio = min(both_at_once() / one_after_the_other() for _ in range(3))
-        assert ratio < 0.75  # 0.5 on two free cores
 
 
 class TestBeyond:
