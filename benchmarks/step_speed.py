@@ -16,6 +16,7 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from rows import ROWS, Row
@@ -33,6 +34,9 @@ def contenders() -> dict[str, tuple[str, dict[str, str]]]:
     if "avx512f" in Path("/proc/cpuinfo").read_text():
         columns |= {f"{n}, SkylakeX": (n, SKYLAKE) for n in ("scikit-learn", "NumPy") if n in there}
     return columns
+
+
+QUIET = 0.4  # seconds before each round: the pools of some libraries spin on for a while after their work
 
 
 class Worker:
@@ -72,6 +76,7 @@ def time_row(row: int, threads: int, rounds: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
+            time.sleep(QUIET)
             times[name].append(worker.round() * 1e6)
     for worker in workers.values():
         worker.close()
