@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -134,6 +135,7 @@ def test_ctrl_c_on_rank_0(tmp_path):
 @pytest.mark.slow
 def test_between_network_namespaces(tmp_path):
     """Two hosts that share no loopback, only a wire."""
+    requires("netns", shutil.which("ip") is not None, "It takes the package iproute2.")
     made = subprocess.run(["ip", "netns", "add", "backlit0"], capture_output=True, text=True)
     requires("netns", made.returncode == 0, f"no right to make network namespaces: {made.stderr.strip()}")
     try:
