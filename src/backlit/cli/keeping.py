@@ -39,6 +39,14 @@ def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bo
     return Checkpoints(folder, every or EVERY, keep, resume)
 
 
+def note_of(
+    data: str, target: str | None, validation: float | None, epochs: int, folder: Path | None
+) -> dict[str, Any]:
+    """What a command of train was given, to be kept with its run."""
+    kept = None if folder is None else str(folder)
+    return {"data": data, "target": target, "validation": validation, "epochs": epochs, "checkpoint": kept}
+
+
 def explain_shrinking_files(data: str) -> None:
     """If a data file is cut short while it is read, the process ends; this sees to it that it says why."""
     name = data if data.isprintable() else repr(data)

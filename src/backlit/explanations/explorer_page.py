@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
 from ..errors import BadInput
 from ..network import Network
 from ..trace import Trace
 from .factors import Replayed, as_trace
+from .labels import Labels
 from .page_data import BYTES, EXAMPLES, LEDGER_ALL, LISTED, NUMBERS, Store, image_shape, numbers_of, step_record
 from .wording import (
     ABOVE,
@@ -88,16 +88,16 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
         )
     records, packed, short = _packed(steps[: NUMBERS // need], whole)
     kept = steps[: len(records)]
-    columns = data.columns if isinstance(data, Dataset) else None
+    labels = Labels.of(net, data)
     return {
         "network": describe(net),
         "sizes": net.sizes,
         "activations": net.activations,
         "joined": joined(net),
         "optimizer": type(first.optimizer).__name__,
-        "columns": columns,
-        "outputs": _outputs(net, data),
-        "image": image_shape(first.x, columns),
+        "columns": labels.columns,
+        "outputs": labels.outputs,
+        "image": image_shape(first.x, labels.columns),
         "wording": _wordings(first),
         "leftOut": _left_out(steps, kept, net, whole, short),
         "steps": records,
@@ -124,14 +124,6 @@ def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, 
         short = True
         packed = store.packed(ends[count - 1], short)
     return records[:count], packed, short
-
-
-def _outputs(net: Network, data: Dataset | None) -> list[str] | None:
-    """What the outputs are called: the classes, if there is one for each; texts, whatever they are."""
-    if data is None or data.classes is None:
-        return [data.target] if data is not None and data.target and net.sizes[-1] == 1 else None
-    names = [str(name) for name in data.classes]
-    return names if len(names) == net.sizes[-1] else [names[1]] if net.sizes[-1] == 1 and len(names) == 2 else None
 
 
 def _wordings(trace: Trace) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..state import Floats
 from ..trace import Trace
 from .factors import Replayed, as_trace, differences
 from .inside_loop import inside_the_loop, once
+from .labels import Labels
 from .tables import largest
 from .wording import division, parameter_at, place, weight_name
 
@@ -104,7 +105,7 @@ def step_record(store: Store, given: Trace | Replayed, whole: bool, before: int 
         "losses": store.add(trace.example_losses[:shown]),
         "layers": [_layer(store, trace, number, shown, weighted) for number in range(len(trace.layers))],
     }
-    return record | _ledger(store, trace, shown)
+    return record | _ledger(store, trace, shown, Labels.of(net, getattr(given, "data", None)))
 
 
 def _layer(store: Store, trace: Trace, l: int, shown: int, weighted: bool) -> dict[str, Any]:  # noqa: E741
@@ -132,7 +133,7 @@ def _layer(store: Store, trace: Trace, l: int, shown: int, weighted: bool) -> di
     return record
 
 
-def _ledger(store: Store, trace: Trace, shown: int) -> dict[str, Any]:
+def _ledger(store: Store, trace: Trace, shown: int, labels: Labels) -> dict[str, Any]:
     """For the listed parameters: the sum, divided, with L2, the update, the difference quotient, inside the loop."""
     net, s, gradient = trace.network, trace.sample_weight, np.abs(trace.gradient.flat)
     total = trace.running_sum(len(s)).flat
@@ -159,7 +160,7 @@ def _ledger(store: Store, trace: Trace, shown: int) -> dict[str, Any]:
         "insideEnd": store.add(path[-1][listed]),
         "insideGap": store.add(gap[listed]),
         "largestGap": _finite(abs(gap[worst])),
-        "largestGapAt": f"{weight_name(*at)} ({place(net, *at)})",
+        "largestGapAt": f"{weight_name(*at)} ({place(labels, *at)})",
         "largestMove": _finite(moved),
         "plain": isinstance(trace.optimizer, SGD) and not trace.optimizer.momentum,
     }
