@@ -7,7 +7,9 @@ from the beginning, comes to the same bits as the run did. No options here, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +28,24 @@ from ..training import Watched
 from .train import divided
 from .watching import Run
 
-MEANT = {"data": str, "target": str | None, "validation": float | None, "epochs": int, "checkpoint": str | None}
+LOOKED_AT = 2000  # files and folders around a model
+MEANT = {"data": str, "target": str | None, "validation": float | None, "epochs": int}
 PLANNED = {"seed": int, "batch_size": int, "order": str, "engine": str, "rows": str, "data": str, "dtype": str}
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """One kept run: ``plan`` as checkpoints hold it, ``note`` as the command line wrote it (None for Python's own)."""
+    """One kept run: ``plan`` as checkpoints hold it, ``note`` as the command line wrote it (None for Python's own).
+
+    ``folders`` hold checkpoints of it: the one that was named, or those around a model.
+    """
 
     source: Path
     net: Network
     opt: Optimizer
     plan: Mapping[str, Any]
     note: Mapping[str, Any] | None
-    folder: Path | None
+    folders: Sequence[Path]
     newest: State
 
     def opened(self, at: Sequence[int] | None, data: str | None, target: str | None) -> list[Watched]:
@@ -73,14 +79,15 @@ class SavedRun:
 
     def state_before(self, step: int) -> State:
         """The newest state that was kept at or before ``step``, or the beginning; BadInput where there is neither."""
-        found = None if self.folder is None else newest_at(self.folder, step)
         states = [self.newest] if self.newest.step <= step else []
-        states += [] if found is None or found.plan != self.plan else [found.states[0]]
+        for folder in self.folders:
+            found = newest_at(folder, step)
+            states += [] if found is None or found.plan != self.plan else [found.states[0]]
         if self.note is not None:
             start = initial_state(self.net, self.opt, seed=self.plan["seed"], dtype=self.plan["dtype"])
             states.append(start)
         if not states:
-            kept = ", ".join(map(str, sorted(kept_steps(self.folder)))) if self.folder else str(self.newest.step)
+            kept = ", ".join(str(step) for folder in self.folders for step in sorted(kept_steps(folder)))
             raise BadInput(
                 f"--at {step}: {self.source} holds the run at update {kept}, so steps before that can't be opened. "
                 "Keep more (keep=), or watch them while it trains (watch=)."
@@ -117,15 +124,25 @@ def saved_run(source: Path) -> SavedRun | None:
         contents = newest_at(folder, only)
         if contents is None:
             raise BadInput(f"none of the checkpoints in {folder} is whole.")
-        return _checked(source, contents.plan, contents.note, folder, contents.states[0])
+        return _checked(source, contents.plan, contents.note, [folder], contents.states[0])
     if not is_model(source):
         return None
     run = load_run(source)
     if run is None:
         return None
-    note, plan = run.get("note"), run.get("plan")
-    kept = Path(note["checkpoint"]) if isinstance(note, dict) and isinstance(note.get("checkpoint"), str) else None
-    return _checked(source, plan, note, kept, load(source)[2])
+    return _checked(source, run.get("plan"), run.get("note"), _folders_around(source, run.get("plan")), load(source)[2])
+
+
+def _folders_around(model: Path, plan: Any) -> list[Path]:
+    """The folders beside a model or where we are, two levels deep, that hold checkpoints of its run."""
+    bases = dict.fromkeys([model.resolve().parent, Path.cwd()])
+    inside = (folder for base in bases for depth in ("*", "*/*") for folder in base.glob(depth))
+    found = []
+    for folder in dict.fromkeys((*bases, *islice(inside, LOOKED_AT))):
+        with suppress(OSError, BadInput):  # what can't be read there is no concern of this run
+            newest = newest_at(folder) if kept_steps(folder) else None
+            found += [folder] if newest is not None and newest.plan == plan else []
+    return found
 
 
 def is_model(path: Path) -> bool:
@@ -136,7 +153,7 @@ def is_model(path: Path) -> bool:
         return file.read(10)[8:10] == b'{"'
 
 
-def _checked(source: Path, plan: Any, note: Any, folder: Path | None, newest: State) -> SavedRun:
+def _checked(source: Path, plan: Any, note: Any, folders: Sequence[Path], newest: State) -> SavedRun:
     """A SavedRun whose record holds together; BadInput for what no run can be repeated from."""
     damaged = f"{source}: its record of the run doesn't hold together"
     records: list[tuple[Any, dict[str, Any]]] = [(plan, PLANNED), *([] if note is None else [(note, MEANT)])]
@@ -155,4 +172,4 @@ def _checked(source: Path, plan: Any, note: Any, folder: Path | None, newest: St
         raise BadInput(f"{damaged}: {error}.") from None
     if not isinstance(opt, Optimizer) or net.sizes != newest.sizes or plan["batch_size"] < 1 or plan["seed"] < 0:
         raise BadInput(f"{damaged}.")
-    return SavedRun(source, net, opt, plan, note, folder, replace(newest))
+    return SavedRun(source, net, opt, plan, note, folders, newest)

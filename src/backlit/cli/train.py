@@ -143,7 +143,7 @@ def command(
     epochs = epochs or max(5, round(UPDATES / per_epoch))
     check_watching(watch, plot, epochs * per_epoch)
     watched = steps_to_watch(watch, report, epochs * per_epoch)
-    order, note = order.replace("-", "_"), note_of(data, target, validation, epochs, checkpoint)
+    order, note = order.replace("-", "_"), note_of(data, target, validation, epochs)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):

@@ -108,14 +108,13 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
 def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """(records of the steps, all their arrays, whether numbers were shortened): as many steps as a page holds."""
     store, records, ends = Store(), list[dict[str, Any]](), list[int]()
-    previous: Trace | None = None
+    last: tuple[Trace, dict[str, Any]] | None = None
     for step in steps:
         trace = as_trace("explorer", step)
-        follows = previous is not None and np.array_equal(previous.after.parameters, trace.before.parameters)
         with np.errstate(all="ignore"):  # a step that leaves the finite numbers is worth looking at, too
-            records.append(step_record(store, step, whole, records[-1]["after"] if follows else None))
+            records.append(step_record(store, step, whole, last))
         ends.append(len(store.arrays))
-        previous = trace
+        last = trace, records[-1]
     count, short = len(records), False
     packed = store.packed(ends[-1])
     while (size := len(packed["data"])) > BYTES and (count > 1 or not short):
@@ -158,13 +157,13 @@ def _left_out(
     if not whole:
         said.append(
             f"The network has {net.n_parameters:,} parameters: only the {LISTED} with the largest gradient of each "
-            "step can be opened."
+            "step have their old and new values, the update, the difference quotient and the values inside the loop "
+            "here; what the examples add, and their sum, is here for all."
         )
     elif net.n_parameters > LEDGER_ALL:
         said.append(
-            f"The division, the update, the difference quotient and the values inside the loop are here for the "
-            f"{LISTED} parameters with the largest gradient of each step; the examples' entries, their sum, and the "
-            "values before and after for all."
+            f"The difference quotient and the values inside the loop are here for the {LISTED} parameters with the "
+            "largest gradient of each step; the whole ledger for all."
         )
     elif net.n_parameters > LISTED:
         said.append(f"The difference quotient is here for the {LISTED} parameters with the largest gradient.")

@@ -47,5 +47,5 @@ def _outputs(net: Network, data: Dataset) -> tuple[str, ...] | None:
     """What the outputs are called: the classes, if there is one for each; or the one column to predict."""
     if data.classes is None:
         return (data.target,) if data.target and net.sizes[-1] == 1 else None
-    names = tuple(str(name) for name in data.classes)
+    names = tuple(name if isinstance(name, str) else f"class {name}" for name in data.classes)
     return names if len(names) == net.sizes[-1] else names[1:] if net.sizes[-1] == 1 and len(names) == 2 else None

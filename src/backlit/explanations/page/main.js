@@ -3,6 +3,7 @@
 
 const now = { stepNumber: 0, step: null, k: null, l: 0, source: 0, unit: 0, inside: false, choose: null };
 let timer = null;
+const SEARCHED = 50000; // weights of the first layer among which the one to begin with is looked for
 
 function choose(place) {
   const l = place.l ?? now.l;
@@ -90,8 +91,11 @@ function fillChooser() {
   byId("weight-head").textContent = `One ${source === null ? "bias" : "weight"}: ${parameterName(l, source, unit)}`;
   const place = source === null ? `b[${unit}] of b ${shapeText(page.sizes[l + 1])}` : `W[${source}, ${unit}] of W ${shapeText(page.sizes[l], page.sizes[l + 1])}`;
   const value = parameterNow(now.step, parameterIndex(l, source, unit), now.k, now.inside);
-  const said = Number.isFinite(value) ? `now ${show(value)}` : "not carried by this page";
-  byId("weight-where").replaceChildren(`Layer ${l + 1}, ${place}: `, make("strong", { id: "weight-now", "data-value": value, text: said }));
+  const missing = now.inside ? "its values inside the loop are not on this page" : "not carried by this page";
+  const said = Number.isFinite(value) ? `now ${show(value)}` : missing;
+  const typed = `${l + 1}:${source === null ? "b" : source}:${unit}`;
+  byId("weight-where").replaceChildren(`Layer ${l + 1}, ${place}: `,
+    make("strong", { id: "weight-now", "data-value": value, text: said }), " · on the command line ", make("code", { text: `--weight ${typed}` }));
 }
 
 function options(id, entries, chosen) {
@@ -121,6 +125,23 @@ function chooseSteepest() {
   const steepest = (indices) => indices.reduce((best, index) => (size(index) > size(best) ? index : best));
   const weights = now.step.listed.filter((index) => parameterPlace(index).source !== null);
   choose(parameterPlace(steepest(weights.length ? weights : now.step.listed)));
+}
+
+/** The first weight to look at: of the first layer, whose chain is whole, the largest gradient to which example 1 adds. */
+function chooseFirst() {
+  const { step } = now;
+  const all = page.sizes[0] * page.sizes[1] <= SEARCHED;
+  const weights = (all ? Array.from({ length: page.sizes[0] * page.sizes[1] }, (_, n) => n) : step.listed)
+    .map(parameterPlace).filter(({ l, source }) => l === 0 && source !== null);
+  const size = ({ l, source, unit }) => (entryOf(step, l, source, unit, 0) === 0 ? 0 : Math.abs(reducedOf(step, l, source, unit)));
+  let best = null;
+  let most = 0;
+  for (const place of weights) {
+    const now = size(place);
+    if (now > most) [best, most] = [place, now];
+  }
+  if (best) choose(best);
+  else chooseSteepest();
 }
 
 // --- beginning -------------------------------------------------------------------------------------------------------
@@ -226,8 +247,8 @@ async function begin() {
   listen();
   now.step = page.steps[0];
   now.k = 1;
-  if (page.steps[0].listed.includes(0) && page.sizes[0] <= FEW) choose({ l: 0, source: 0, unit: 0 });
-  else chooseSteepest();
+  if (page.steps.length > 1) byId("title").textContent = `${page.steps.length} training steps, opened`;
+  chooseFirst();
   document.documentElement.dataset.ready = "yes";
 }
 
