@@ -174,7 +174,7 @@ def command(
         save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
     show_watched(history.watched, watched, report, quiet=as_json)
     if plot is not None:
-        draw_curves(history, plot, quiet=as_json)
+        draw_curves(history, state.step // per_epoch, plot, quiet=as_json)
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
     tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)

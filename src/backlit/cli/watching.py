@@ -129,10 +129,10 @@ def show_watched(found: Sequence[Watched], wanted: Sequence[int], report: Path |
         say(f"report written to {report}")
 
 
-def draw_curves(history: History, path: Path, quiet: bool) -> None:
-    """The curves of a run, as a picture."""
+def draw_curves(history: History, chosen: int, path: Path, quiet: bool) -> None:
+    """The curves of a run, as a picture; ``chosen`` is the epoch whose state was kept."""
     from ..explanations.pictures import curves
 
-    curves(history).savefig(path)
+    curves(history, mark=chosen if chosen in history.epoch else None).savefig(path)
     if not quiet:
         click.echo(f"curves drawn in {path}")

@@ -33,7 +33,10 @@ class Display:
             self._surface.close()
 
     def _text(self, progress: Progress) -> str:
-        where = str(progress).replace(f"epoch {progress.epoch} ", f"epoch {progress.epoch}/{progress.epochs} ")
+        where = (
+            f"epoch {progress.epoch}/{progress.epochs} · batch {progress.batch}/{progress.batches} · "
+            f"update {progress.step}"
+        )
         parts = [where, f"loss {self.history.loss[-1] if self.history.loss else progress.losses[-1]:.4f}"]
         if self.history.validation_loss:
             parts.append(f"validation loss {self.history.validation_loss[-1]:.4f}")
