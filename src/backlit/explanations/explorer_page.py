@@ -28,7 +28,7 @@ from .wording import (
 
 SCRIPTS = ("data.js", "marks.js", "graph.js", "matrices.js", "factors.js", "ledger.js", "main.js")
 # Inside <script> these could end it, or end a line of JavaScript; JSON may write them as escapes.
-ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def explorer(traces: Trace | Replayed | Iterable[Trace | Replayed]) -> str:
@@ -69,8 +69,7 @@ def _is_one(given: object) -> bool:
 
 def embedded(value: Any) -> str:
     """JSON that can stand inside a <script> element whatever its texts are."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return "".join(ESCAPES.get(character, character) for character in text)
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(ESCAPES)
 
 
 def _source(name: str) -> str:
