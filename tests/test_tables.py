@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import backlit as bl
-from backlit.explanations.tables import tables
+from backlit.explanations.tables import RichTables, tables
 from backlit.explanations.wording import parameter_at
 
 
@@ -73,6 +73,36 @@ def test_long_layers_are_folded_to_the_width_of_a_terminal(width):
     wide = {80: 5, 120: 8, 200: 15}[width]
     assert f"the {wide} of 30 units with the largest deltas" in " ".join(text.split())
     assert f"the {wide} of 23860 with the largest gradients" in " ".join(text.split())
+
+
+def test_what_to_type_stands_above_every_column_and_beside_every_example():
+    """The places are those of the arrays: what stands there is the number of that place."""
+    trace = large()
+    inputs, _, output, _, total = tables(trace)
+    for table, array in ((inputs, trace.x), (output, trace.layers[1].z)):
+        for column, place in enumerate(table.places):
+            assert table.rows[0].cells[column] == f"{array[0, int(place.strip('[]'))]:.4g}"
+    names = [f"example {n} [{n - 1}]" for n in (1, 2, 3)]
+    assert [row.name for row in inputs.rows] == [*names, "… 46 more", "example 50 [49]"]
+    layer, source, unit = total.places[0].split(":")
+    found = trace.gradient[int(layer) - 1]
+    value = found.b[int(unit)] if source == "b" else found.W[int(source), int(unit)]
+    assert f"{value:.4g}" == next(row.cells[0] for row in total.rows if row.name.startswith("÷"))
+
+
+def test_names_are_shown_and_stay_text():
+    columns = ["[red]width[/red]", "a\x1b[31mb", "a very long name that goes on and on and on"]
+    random = np.random.default_rng(0)
+    data = bl.Dataset(random.random((8, 3)), ["[bold]no", "yes"] * 4, columns=columns)
+    net = bl.Network([3, 2, 2], "tanh", "softmax", "cross_entropy")
+    (watched,) = [w for p in bl.train(net, bl.SGD(0.1), data, batch_size=2, epochs=1, watch=[0]) for w in p.watched]
+    console = Console(width=80, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
+    console.print(RichTables(watched))
+    console.file.close()
+    text = console.export_text()
+    assert "\x1b" not in text and "\\x1b" in text
+    assert "[red]width" in text and "[bold]no" in text and "…" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_folding_keeps_the_largest():

@@ -14,7 +14,18 @@ from ..network import Network
 from ..trace import Trace
 from .factors import Replayed, as_trace
 from .labels import Labels
-from .page_data import BYTES, EXAMPLES, LEDGER_ALL, LISTED, NUMBERS, Store, image_shape, numbers_of, step_record
+from .page_data import (
+    BYTES,
+    EXAMPLES,
+    LEDGER_ALL,
+    LISTED,
+    NUMBERS,
+    Store,
+    image_shape,
+    numbers_of,
+    opening_of,
+    step_record,
+)
 from .wording import (
     ABOVE,
     ACTIVATION_SLOPES,
@@ -85,7 +96,8 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
             f"explorer: one step of {'-'.join(map(str, net.sizes))} with a batch of {len(first.x)} has about {need:,} "
             f"numbers without its parameters; a page holds {NUMBERS:,}. Trace a smaller batch."
         )
-    records, packed, short = _packed(steps[: NUMBERS // need], whole)
+    opening = opening_of(first)
+    records, packed, short = _packed(steps[: NUMBERS // need], whole, opening)
     kept = steps[: len(records)]
     labels = Labels.of(net, data)
     return {
@@ -99,19 +111,22 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
         "image": image_shape(first.x, labels.columns),
         "wording": _wordings(first),
         "leftOut": _left_out(steps, kept, net, whole, short),
+        "opening": opening,
         "steps": records,
         "store": packed,
     }
 
 
-def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+def _packed(
+    steps: list[Trace | Replayed], whole: bool, opening: int
+) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """(records of the steps, all their arrays, whether numbers were shortened): as many steps as a page holds."""
     store, records, ends = Store(), list[dict[str, Any]](), list[int]()
     last: tuple[Trace, dict[str, Any]] | None = None
     for step in steps:
         trace = as_trace("explorer", step)
         with np.errstate(all="ignore"):  # a step that leaves the finite numbers is worth looking at, too
-            records.append(step_record(store, step, whole, last))
+            records.append(step_record(store, step, whole, opening, last))
         ends.append(len(store.arrays))
         last = trace, records[-1]
     count, short = len(records), False

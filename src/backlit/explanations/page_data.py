@@ -75,12 +75,13 @@ def numbers_of(trace: Trace, whole: bool) -> int:
 
 
 def step_record(
-    store: Store, given: Trace | Replayed, whole: bool, last: tuple[Trace, dict[str, Any]] | None
+    store: Store, given: Trace | Replayed, whole: bool, opening: int, last: tuple[Trace, dict[str, Any]] | None
 ) -> dict[str, Any]:
     """One step as the page reads it; arrays by their number in the store.
 
-    whole:  with all parameters before and their updates; otherwise only the listed ones.
-    last:   the step shown before this one, and its record.
+    whole:    with all parameters before and their updates; otherwise only the listed ones.
+    opening:  the parameter that the page begins with, which is always listed.
+    last:     the step shown before this one, and its record.
     """
     trace = as_trace("explorer", given)
     net, s, shown = trace.network, trace.sample_weight, min(len(trace.x), EXAMPLES)
@@ -106,8 +107,10 @@ def step_record(
         "layers": [_layer(store, trace, number, shown, weighted) for number in range(len(trace.layers))],
     }
     listed = largest(np.abs(trace.gradient.flat), net.n_parameters if net.n_parameters <= LEDGER_ALL else LISTED)
+    listed = listed if opening in listed else [*listed, opening]
     record |= _parameters(store, trace, slice(None) if whole else listed, shown, last if whole else None)
-    return record | _ledger(store, trace, shown, listed, Labels.of(net, getattr(given, "data", None)))
+    checked = {*largest(np.abs(trace.gradient.flat), LISTED), opening}
+    return record | _ledger(store, trace, shown, listed, checked, Labels.of(net, getattr(given, "data", None)))
 
 
 def _parameters(store: Store, trace: Trace, keep: Any, shown: int, last: tuple[Trace, dict[str, Any]] | None) -> Any:
@@ -148,11 +151,12 @@ def _layer(store: Store, trace: Trace, l: int, shown: int, weighted: bool) -> di
     }
 
 
-def _ledger(store: Store, trace: Trace, shown: int, listed: list[int], labels: Labels) -> dict[str, Any]:
+def _ledger(
+    store: Store, trace: Trace, shown: int, listed: list[int], checked: set[int], labels: Labels
+) -> dict[str, Any]:
     """For the listed parameters: the sum divided, with L2, the difference quotient, inside the loop."""
     net, s = trace.network, trace.sample_weight
     reduced = trace.running_sum(len(s)).flat * chain.batch_factor(net, s)
-    checked = set(largest(np.abs(trace.gradient.flat), LISTED))
     numeric = iter(differences(trace, [p for p in listed if p in checked], None))
     path, end = inside_the_loop(trace), once(trace)
     gap = path[-1] - end
@@ -181,6 +185,14 @@ def _finite(value: Any) -> float | None:
 
 def _has_l2(trace: Trace) -> bool:
     return not isinstance(trace.optimizer, AdamW) and bool(trace.optimizer.l2)
+
+
+def opening_of(trace: Trace) -> int:
+    """The weight to begin with: of the first layer, whose chain is whole, the largest gradient of those to which the
+    first example adds; its number among the parameters."""
+    adds = np.outer(trace.x[0], trace.layers[0].delta[0]) != 0
+    sizes = np.nan_to_num(np.abs(trace.running_sum(len(trace.x))[0].W) * adds)
+    return int(sizes.argmax())  # the parameters begin with W of the first layer, row by row
 
 
 def image_shape(x: NDArray[Any], columns: tuple[str, ...] | None) -> list[int] | None:

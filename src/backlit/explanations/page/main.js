@@ -3,7 +3,6 @@
 
 const now = { stepNumber: 0, step: null, k: null, l: 0, source: 0, unit: 0, inside: false, choose: null };
 let timer = null;
-const SEARCHED = 50000; // weights of the first layer among which the one to begin with is looked for
 
 function choose(place) {
   const l = place.l ?? now.l;
@@ -127,23 +126,6 @@ function chooseSteepest() {
   choose(parameterPlace(steepest(weights.length ? weights : now.step.listed)));
 }
 
-/** The first weight to look at: of the first layer, whose chain is whole, the largest gradient to which example 1 adds. */
-function chooseFirst() {
-  const { step } = now;
-  const all = page.sizes[0] * page.sizes[1] <= SEARCHED;
-  const weights = (all ? Array.from({ length: page.sizes[0] * page.sizes[1] }, (_, n) => n) : step.listed)
-    .map(parameterPlace).filter(({ l, source }) => l === 0 && source !== null);
-  const size = ({ l, source, unit }) => (entryOf(step, l, source, unit, 0) === 0 ? 0 : Math.abs(reducedOf(step, l, source, unit)));
-  let best = null;
-  let most = 0;
-  for (const place of weights) {
-    const now = size(place);
-    if (now > most) [best, most] = [place, now];
-  }
-  if (best) choose(best);
-  else chooseSteepest();
-}
-
 // --- beginning -------------------------------------------------------------------------------------------------------
 
 const LEGEND = [
@@ -248,7 +230,7 @@ async function begin() {
   now.step = page.steps[0];
   now.k = 1;
   if (page.steps.length > 1) byId("title").textContent = `${page.steps.length} training steps, opened`;
-  chooseFirst();
+  choose(parameterPlace(page.opening));
   document.documentElement.dataset.ready = "yes";
 }
 
