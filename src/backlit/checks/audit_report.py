@@ -32,6 +32,8 @@ class Watched:
     version: int = -1
     zeroed: int = 0
     parameter_version: int = -1
+    version_steps: int = 0  # by how much an update raises it
+    changed_unseen: int = 0  # times that it had risen by more than the updates between two looks
     sum_seen: Any = None  # a weak reference to the tensor that its gradients are summed in
     frozen: bool = False  # requires_grad was False at the last update
     replaced: bool = False  # in the end the model has another in its place
@@ -46,7 +48,6 @@ class LossCall(NamedTuple):
     examples: int
     factor: float
     made_by: str  # the activation that its input had gone through, where the loss applies one itself
-    place: int = 0  # where in the program it was called: the turns of a loop have the same
 
 
 class Group(NamedTuple):
@@ -59,7 +60,7 @@ class Group(NamedTuple):
     closure: bool
     scaled: float  # by how much the gradients were changed between the last backward pass and the update
     rates: tuple[float, ...]
-    several: bool = False  # losses (or else forward passes) of several places in the program: no micro-batches
+    several: bool = False  # losses of several places, targets or tasks: no micro-batches of one loss
 
     @property
     def examples(self) -> list[int]:
@@ -207,7 +208,8 @@ def _clearing(groups: list[Group]) -> Iterable[Finding]:
 def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:
     accumulated = _accumulated(groups)
     means = [g for g in accumulated if len(g.calls) == g.passes and all(c.reduction == "mean" for c in g.calls)]
-    undivided = [g for g in means if _share(g) > 1.5 and not _near(_share(g) * g.scaled, 1)]
+    # Clipping only ever shrinks: what is still larger than the mean afterwards was never divided.
+    undivided = [g for g in means if _share(g) > 1.5 and _share(g) * g.scaled > 1.001]
     if undivided:
         yield _finding("accumulation_not_divided", some=len(undivided), k=undivided[0].passes)
     unequal = [g for g in means if len(set(g.examples)) > 1 and len({round(c.factor, 9) for c in g.calls}) == 1]
@@ -308,11 +310,16 @@ def _facts(log: Log, groups: list[Group]) -> dict[str, str]:
             "not in this optimizer; changed by something else"
             if w.moved and not w.in_optimizer
             else f"changed in {w.changes:,} of {len(groups):,} updates, "
-            f"first in {w.first_change}, last in {w.last_change}"
+            f"first in {w.first_change}, last in {w.last_change}{_unseen(w)}"
             if w.changes and w.moved
             else "never changed"
         )
     return facts
+
+
+def _unseen(w: Watched) -> str:
+    """Changes of which only the count is known; averages of the weights, put in and out again, make them too."""
+    return "; by something else too, between updates" if w.changed_unseen and not w.changed_outside else ""
 
 
 def _counts(values: Iterable[object]) -> str:
