@@ -28,8 +28,13 @@ LOSSES = {
     ("torch._C._nn", "soft_margin_loss", 2): "soft_margin_loss",
 }
 REDUCTIONS = ("none", "mean", "sum")
-# loss -> what its input must not have gone through already
-TWICE = {"cross_entropy": "Softmax", "nll_loss": "Softmax", "binary_cross_entropy_with_logits": "Sigmoid"}
+# loss -> the operations, the last first, that its input must not have gone through, and what that is called
+TWICE: dict[str, dict[tuple[str, ...], str]] = {
+    "cross_entropy": {("Softmax",): "softmax"},
+    "nll_loss": {("Softmax",): "softmax", ("LogSoftmax", "Softmax"): "softmax before log_softmax"},
+    "binary_cross_entropy_with_logits": {("Sigmoid",): "sigmoid"},
+    "binary_cross_entropy": {("Sigmoid", "Sigmoid"): "sigmoid twice"},
+}
 # What changes the shape or the precision of numbers, and not the numbers.
 SHAPES = (
     "View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "T", "Transpose", "Permute", "Expand",
@@ -40,7 +45,7 @@ SHAPES = (
 class SeenLoss(NamedTuple):
     """A call of a loss function, and by what factor it went into what ``backward`` was called on.
 
-    made_by:  the activation that its input had gone through, where the loss applies one itself.
+    made_by:  the activation that its input had gone through and shouldn't have, or "".
     place:    where in the program it was called: the turns of a loop have the same.
     part:     the memory of its targets: (storage, from, to).
     """
@@ -72,9 +77,7 @@ class SeenLoss(NamedTuple):
 
 def seen_loss(name: str, given: Tensor, target: Tensor, reduction: int, examples: int, placed: bool) -> SeenLoss:
     """What is to be noted of a call; if it is to be placed, its place and its targets, too."""
-    made_by = _made_by(given) if name in TWICE else ""
-    if not made_by.startswith(TWICE.get(name, "?")):
-        made_by = ""
+    made_by = _made_by(given, TWICE[name]) if name in TWICE else ""
     kind = REDUCTIONS[reduction] if reduction in (0, 1, 2) else "unknown"
     if not placed or not target.numel():
         return SeenLoss(name, kind, examples, made_by, 0, (0, 0, 0))
@@ -91,12 +94,17 @@ def every_with_every(given: Tensor) -> str:
     return str(tuple(given.shape))
 
 
-def _made_by(given: Tensor) -> str:
-    """The name of the operation that gave these numbers, whatever their shape is now."""
-    node = given.grad_fn
-    while node is not None and node.name().rstrip("0123456789").removesuffix("Backward") in SHAPES:
+def _made_by(given: Tensor, wrong: dict[tuple[str, ...], str]) -> str:
+    """Which of the wrong operations gave these numbers, whatever their shape is now; "" for none."""
+    node, went_through = given.grad_fn, list[str]()
+    while node is not None and len(went_through) < 2:
+        name = node.name().partition("Backward")[0]
+        if name not in SHAPES:
+            went_through.append(name)
+            if tuple(went_through) in wrong:
+                return wrong[tuple(went_through)]
         node = node.next_functions[0][0] if node.next_functions else None
-    return node.name() if node is not None else ""
+    return ""
 
 
 def _memory(target: Tensor) -> tuple[int, int, int]:

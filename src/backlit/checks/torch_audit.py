@@ -52,9 +52,10 @@ class Audit:
     """
 
     def __init__(self, model: nn.Module, optimizer: optim.Optimizer) -> None:
-        from torch import Tensor
+        import torch
 
-        self._model, self._optimizer, self._tensor = model, optimizer, Tensor
+        self._model, self._optimizer = model, optimizer
+        self._tensor, self._is_compiling = torch.Tensor, torch.compiler.is_compiling
         held = {id(p): group for group in optimizer.param_groups for p in group["params"]}
         named = list(model.named_parameters())
         self._parameters = [p for _, p in named]
@@ -317,6 +318,8 @@ class Audit:
 
     def forwarded(self, module: Any, inputs: Any, output: Any) -> None:
         """The model was called."""
+        if self._is_compiling():  # the call is only read, not made
+            return
         first = next((i for i in inputs if hasattr(i, "shape")), None)
         if getattr(output, "requires_grad", False) and first is not None and first.dim():
             # The sum tells whether two passes saw the same examples: then they are of two losses.
@@ -399,6 +402,7 @@ def _listeners(log: Audit) -> Iterator[tuple[Any, str, Callable[..., None]]]:
             yield sys.modules[module], name, partial(log.saw_loss, known_as, at)
     for name in ("__sub__", "__rsub__", "sub"):
         yield torch.Tensor, name, log.saw_difference
+    yield torch, "sub", log.saw_difference
     # Of the classes, not the instances: copies of them would call the originals.
     yield torch.nn.Module, "zero_grad", log.saw_zeroing
     yield torch.optim.Optimizer, "zero_grad", log.saw_zeroing
