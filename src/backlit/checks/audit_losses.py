@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -111,6 +112,14 @@ def _memory(target: Tensor) -> tuple[int, int, int]:
     start = int(target.storage_offset())
     end = start + sum(int(size - 1) * int(step) for size, step in zip(target.shape, target.stride(), strict=True)) + 1
     return target.untyped_storage().data_ptr(), start, end
+
+
+def cut_from_one(losses: list[SeenLoss]) -> bool:
+    """Whether the targets of all losses are parts of one tensor that don't overlap: then they are of one batch."""
+    parts = sorted(c.part for c in losses)
+    if len(parts) < 2 or len({memory for memory, _, _ in parts}) > 1 or len({c.name for c in losses}) > 1:
+        return False
+    return all(end <= start for (_, _, end), (_, start, _) in pairwise(parts))
 
 
 def place() -> int:

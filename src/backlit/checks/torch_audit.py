@@ -11,12 +11,11 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, EngineUnavailable
-from .audit_losses import LOSSES, SeenLoss, every_with_every, overhear, place, put_back, seen_loss
+from .audit_losses import LOSSES, SeenLoss, cut_from_one, every_with_every, overhear, place, put_back, seen_loss
 from .audit_report import AuditReport, Group, LossCall, Watched, judged
 
 if TYPE_CHECKING:
@@ -290,7 +289,7 @@ class Audit:
         elif passes > 1 and inputs:
             same_data = len(inputs) >= passes and len({(examples, total) for examples, _, total in inputs}) == 1
             several = same_data or len({c.place for c in losses} or {where for _, where, _ in inputs}) > 1
-            several = several and not _cut_from_one(losses)
+            several = several and not cut_from_one(losses)
         group = Group(passes, calls, sizes, carried, self._inside, self._scaled, rates, several)
         self.groups[group] += 1
         self._with_closure |= self._inside
@@ -383,14 +382,6 @@ class _ForwardHook:
 
 def _nothing(module: Any, inputs: Any, output: Any) -> None:
     """What the hook is in a copy."""
-
-
-def _cut_from_one(losses: list[SeenLoss]) -> bool:
-    """Whether the targets of all losses are parts of one tensor that don't overlap: then they are of one batch."""
-    parts = sorted(c.part for c in losses)
-    if len(parts) < 2 or len({memory for memory, _, _ in parts}) > 1 or len({c.name for c in losses}) > 1:
-        return False
-    return all(end <= start for (_, _, end), (_, start, _) in pairwise(parts))
 
 
 def _listeners(log: Audit) -> Iterator[tuple[Any, str, Callable[..., None]]]:

@@ -93,7 +93,8 @@ def _network_meant(
         return net, ""
     other = right_for(answer.second, net, state, x, y, said)
     if other is not None and not _unknown(diagnosis):
-        return net, f"If your network has {_described(other)}, the gradient is right: say so with {_options(other, net)}."
+        right = f"If your network has {_described(other)}, the gradient is right"
+        return net, f"{right}: say so with {_options(other, net)}."
     found = None
     if other is None and _unknown(diagnosis):
         found = explained_by(answer.second, net, state, x, y, said)
