@@ -227,15 +227,6 @@ def none_mean(m, o):
 
 
 @ok()
-def none_masked(m, o):
-    for x, y in B():
-        o.zero_grad()
-        k = (y > 0).float()
-        ((F.cross_entropy(m(x), y, reduction="none") * k).sum() / k.sum().clamp(min=1)).backward()
-        o.step()
-
-
-@ok()
 def warmup(m, o):
     for e in range(3):
         for p in m[0].parameters():

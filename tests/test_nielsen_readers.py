@@ -297,3 +297,76 @@ class TestShapes:
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 3
         assert all(line.endswith(" / 20") for line in lines)
+
+
+class TestGradientsOfReaders:
+    """bl.diagnose and bl.check_gradients of a reader's object: the mistake is named, and a right exercise is right."""
+
+    pairs = columns(6)[0]
+    x, y = [a for a, _ in pairs], [b for _, b in pairs]
+
+    class Own(network.Network):
+        """backprop as the book has it, with lines that a test exchanges."""
+
+        lines = ("self.cost_derivative(a[-1], y) * prime(zs[-1])", "(self.weights[k + 1].T @ delta) * prime(zs[k])")
+        answer = "nabla_b, nabla_w"
+
+        def backprop(self, x, y):
+            names = {"self": self, "y": y, "prime": network.sigmoid_prime, "a": [x], "zs": [], "nabla_b": [],
+                     "nabla_w": []}  # fmt: skip
+            for w, b in zip(self.weights, self.biases, strict=True):
+                names["zs"].append(w @ names["a"][-1] + b)
+                names["a"].append(network.sigmoid(names["zs"][-1]))
+            for k in reversed(range(len(self.weights))):
+                names["k"] = k
+                names["delta"] = eval(self.lines[k + 1 < len(self.weights)], names)
+                names["nabla_b"].insert(0, names["delta"])
+                names["nabla_w"].insert(0, names["delta"] @ names["a"][k].T)
+            return eval(self.answer, names)
+
+    def diagnosed(self, **changed):
+        kind = type("Theirs", (self.Own,), changed)
+        return bl.diagnose(kind([6, 5, 3]), x=self.x, y=self.y)
+
+    def test_the_books_own_is_right(self):
+        assert self.diagnosed().correct
+        assert bl.check_gradients(self.Own([6, 5, 3]), x=self.x, y=self.y).passed
+
+    @pytest.mark.parametrize(
+        ("line", "new", "name", "layer"),
+        [
+            (0, "self.cost_derivative(a[-1], y)", "missing_derivative", 2),
+            (0, "-self.cost_derivative(a[-1], y) * prime(zs[-1])", "sign", None),
+            (1, "(self.weights[k + 1].T @ delta)", "missing_derivative", 1),
+            (1, "(self.weights[k + 1].T @ delta) * prime(a[k + 1])", "derivative_of_activation", 1),
+            (1, "(self.weights[k + 1].T @ delta) * prime(zs[k]) ** 2", "double_derivative", 1),
+        ],
+    )
+    def test_a_planted_mistake_is_named(self, line, new, name, layer):
+        lines = [*self.Own.lines]
+        lines[line] = new
+        first = self.diagnosed(lines=tuple(lines)).suspects[0]
+        assert (first.name, first.layer) == (name, layer)
+
+    @pytest.mark.parametrize(
+        ("answer", "remark"),
+        [("nabla_w, nabla_b", "book's order"), ("[b.ravel() for b in nabla_b], nabla_w", "columns (n, 1)")],
+    )
+    def test_another_form_is_said(self, answer, remark):
+        why = self.diagnosed(answer=answer)
+        assert why.correct
+        assert any(remark in r for r in why.remarks)
+
+    def test_a_cost_of_their_own_is_recognised_by_its_slope(self):
+        assert self.diagnosed(cost_derivative=lambda self, a, y: 2 * (a - y)).correct
+        first = self.diagnosed(cost_derivative=lambda self, a, y: y - a).suspects[0]
+        assert first.name == "sign"
+
+    def test_a_softmax_layer_is_recognised_by_its_outputs(self):
+        def feedforward(self, a):
+            hidden = network.sigmoid(self.weights[0] @ a + self.biases[0])
+            e = np.exp(self.weights[1] @ hidden + self.biases[1])
+            return e / e.sum()
+
+        softmax = "(lambda e: e / e.sum())(__import__('numpy').exp(zs[-1])) - y"
+        assert self.diagnosed(feedforward=feedforward, lines=(softmax, self.Own.lines[1])).correct

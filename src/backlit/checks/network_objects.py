@@ -1,8 +1,9 @@
 """The adapter for objects shaped like the ``Network`` of the well-known book, whoever wrote them.
 
 What is relied on: ``sizes``; ``weights`` [(fan_out, fan_in)] and ``biases`` [(fan_out, 1)]; ``backprop(x, y)`` with
-columns x (n_in, 1), y (n_out, 1) of ONE example, giving (nabla_b, nabla_w); sigmoid everywhere. The cost is quadratic
-unless ``cost`` has a name that says cross-entropy. Nothing of the object is changed.
+columns x (n_in, 1), y (n_out, 1) of ONE example, giving (nabla_b, nabla_w); sigmoid everywhere, or a ``feedforward``
+that ends in a softmax (then with cross-entropy). The cost is quadratic unless ``cost`` has a name that says
+cross-entropy, or ``cost_derivative`` gives the slope of another. Nothing of the object is changed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import chain
 from ..errors import BadInput
 from ..network import Network
 from ..state import Floats, State, state_from
@@ -34,8 +36,38 @@ def network_and_state(where: str, network: Any) -> tuple[Network, State]:
         raise BadInput(f"{where}: the object's weights and biases must be lists of arrays: {error}.") from None
     cost = getattr(network, "cost", None)
     loss = loss_of("" if cost is None else str(getattr(cost, "__name__", type(cost).__name__)))
-    net = Network(sizes, hidden="sigmoid", output="sigmoid", loss=loss)
-    return net, state_from(net, weights, biases)
+    net = Network(sizes, hidden="sigmoid", output="sigmoid", loss=_loss_of_slope(network, sizes[-1], loss))
+    state = state_from(net, weights, biases)
+    if _ends_in_softmax(network, net, state):
+        net = Network(sizes, hidden="sigmoid", output="softmax", loss="cross_entropy")
+    return net, state
+
+
+def _loss_of_slope(network: Any, n_out: int, usual: str) -> str:
+    """The loss whose slope its ``cost_derivative`` gives; the usual one where it gives that of none."""
+    a, y = np.linspace(0.1, 0.8, n_out)[:, None], np.linspace(0.9, 0.0, n_out)[:, None]
+    try:
+        theirs = np.asarray(copy.deepcopy(network).cost_derivative(a, y), dtype=np.float64).ravel()
+    except Exception:  # none at all, or one that fails: then backprop says what is wrong
+        return usual
+    for name in (usual, *(name for name, loss in chain.LOSSES.items() if loss.slope_at == "a")):
+        slope = chain.LOSSES[name].slope(a.T, y.T).ravel()
+        if theirs.shape == slope.shape and np.allclose(theirs, slope, rtol=1e-9, atol=0):
+            return name
+    return usual
+
+
+def _ends_in_softmax(network: Any, net: Network, state: State) -> bool:
+    """Whether its own ``feedforward`` gives the softmax of the last layer, as an exercise of the book asks."""
+    if not callable(getattr(network, "feedforward", None)) or net.sizes[-1] < 2:
+        return False
+    x = np.linspace(-1, 1, net.sizes[0])[None]
+    softmax = chain.forward(Network(net.sizes, "sigmoid", "softmax", "cross_entropy"), state.layers, x)[1][-1]
+    try:
+        theirs = np.asarray(copy.deepcopy(network).feedforward(x.T), dtype=np.float64)
+    except Exception:  # what is asked for is the gradient; a feedforward that fails is no obstacle
+        return False
+    return theirs.size == softmax.size and np.allclose(theirs.ravel(), softmax.ravel(), rtol=1e-9, atol=1e-12)
 
 
 def rows_of(given: Any, width: int) -> Any:
@@ -60,7 +92,7 @@ def object_gradient(
     """f(weights, biases, x, y): the mean over the rows of what ``backprop`` of a copy gives for each, as columns.
 
     held:   the names of the attributes with its weights and biases.
-    notes:  where it is noted that the two lists came in the other order.
+    notes:  where it is noted how what it returns differs in form from what the book's returns.
     """
 
     def gradient(weights: Any, biases: Any, x: Floats, y: Floats) -> tuple[list[Floats], list[Floats]]:
@@ -89,6 +121,8 @@ def _nablas(
         if fits_b and [a.shape for a in nabla_w] == [W.shape[::-1] for W in weights]:
             if swapped and notes is not None:
                 notes.append("(nabla_w, nabla_b), where the book's order is (nabla_b, nabla_w)")
+            if notes is not None and any(a.ndim != 2 for a in nabla_b):
+                notes.append(f"nabla_b of shapes {[a.shape for a in nabla_b]}, where the book's are columns (n, 1)")
             return [b.reshape(-1) for b in nabla_b], [W.T for W in nabla_w]
     wanted = f"{[(b.size, 1) for b in biases]} and {[W.shape[::-1] for W in weights]}"
     came = f"{[a.shape for a in first]} and {[a.shape for a in second]}"

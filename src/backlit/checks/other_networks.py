@@ -11,11 +11,11 @@ from ..errors import BadInput
 from ..network import HIDDEN, LOSSES, NEEDS_OUTPUT, OUTPUT, Network
 from ..state import Floats, State
 from .comparison import block_errors, blocks
-from .diagnosis import MATCH, Diagnosis, diagnose
 from .layouts import read
+from .matching import MATCH
 from .wrong_passes import Scene
 
-TRIED = 6  # networks that agree with the output layer only, and are diagnosed
+TRIED = 6  # networks that agree in the output layer only
 
 
 def right_for(gradient: Any, net: Network, state: State, x: Floats, y: Floats, said: set[str]) -> Network | None:
@@ -24,16 +24,10 @@ def right_for(gradient: Any, net: Network, state: State, x: Floats, y: Floats, s
     return next((other for other, error, _ in compared if error < MATCH and other != net), None)
 
 
-def explained_by(
-    gradient: Any, net: Network, state: State, x: Floats, y: Floats, said: set[str]
-) -> tuple[Network, Diagnosis] | None:
-    """The network whose output layer agrees, up to a constant, and in which a bug with a name gives the rest."""
-    near = [other for other, _, output in _compared(gradient, net, state, x, y, said) if output < MATCH]
-    for other in near[:TRIED]:
-        diagnosis = diagnose(gradient, other, state, x, y)
-        if all(suspect.name not in ("unknown", "scale", "layer_scale") for suspect in diagnosis.suspects):
-            return other, diagnosis
-    return None
+def near(gradient: Any, net: Network, state: State, x: Floats, y: Floats, said: set[str]) -> list[Network]:
+    """The networks in whose output layer this gradient agrees, up to a constant; not more than a few."""
+    compared = _compared(gradient, net, state, x, y, said)
+    return [other for other, _, output in compared if output < MATCH][:TRIED]
 
 
 def _compared(

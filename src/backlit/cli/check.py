@@ -14,7 +14,7 @@ import numpy as np
 from ..checks import Diagnosis, check_gradients, diagnose
 from ..checks.foreign import Answer, Run, run_file
 from ..checks.network_objects import loss_of
-from ..checks.other_networks import explained_by, right_for
+from ..checks.other_networks import near, right_for
 from ..errors import BadInput
 from ..network import HIDDEN, LOSSES, NEEDS_OUTPUT, OUTPUT, REDUCTIONS, Network
 from ..state import Floats, State, initial_state
@@ -95,10 +95,9 @@ def _network_meant(
     if other is not None and not _unknown(diagnosis):
         right = f"If your network has {_described(other)}, the gradient is right"
         return net, f"{right}: say so with {_options(other, net)}."
-    found = None
     if other is None and _unknown(diagnosis):
-        found = explained_by(answer.second, net, state, x, y, said)
-    other = found[0] if found else other
+        other = next((n for n in near(answer.second, net, state, x, y, said)
+                      if _named(diagnose(_replayed(answer), n, state, x, y))), None)  # fmt: skip
     if other is None:
         ask = "Is that your network? If not, say what it is: --sizes, --hidden, --output, --loss."
         return net, ask if _unknown(diagnosis) else ""
@@ -144,6 +143,11 @@ def _verdict(net: Network, state: State, x: Floats, y: Floats, run: Run, method:
 
 def _unknown(diagnosis: Diagnosis) -> bool:
     return any(suspect.name == "unknown" for suspect in diagnosis.suspects)
+
+
+def _named(diagnosis: Diagnosis) -> bool:
+    """Whether bugs with a name explain it, and not any number before a layer."""
+    return all(suspect.name not in ("unknown", "scale", "layer_scale") for suspect in diagnosis.suspects)
 
 
 def _replayed(answer: Answer) -> Callable[..., Any]:
