@@ -50,6 +50,7 @@ def both(monkeypatch, action, *args, **options):
     tables_arrow = tables.arrow_csv
     with monkeypatch.context() as patch:
         patch.setattr(tables, "WORTH_ARROW", 0)
+        patch.setattr(tables, "SAMPLE", 1)  # else the csv module meets what is odd before pyarrow is asked
         patch.setattr(tables, "arrow_csv", watched)
         fast = outcome(action, *args, **options)
         patch.setattr(tables, "find_spec", lambda name: None)
@@ -141,12 +142,15 @@ def test_plain_files_are_read_by_pyarrow(tmp_path, monkeypatch, text):
 
 
 ODD = {
-    "text after a closing quote": 'a,b,t\n1,"red"der,x\n2,red,y\n',
-    "two quotes and text": 'a,b,t\n1,""red,x\n2,red,y\n',
+    "text after a closing quote": 'a,b,t\n1,blue,x\n1,"red"der,x\n2,red,y\n',
+    "two quotes and text": 'a,b,t\n1,blue,x\n1,""red,x\n2,red,y\n',
     "ragged": "a,b,t\n1,2,x\n3,y\n",
     "no end of quotes": 'a,b,t\n1,2,x\n3,"4,y\n',
-    "longer than a cell may be": "a,b,t\n1," + "z" * 140_000 + ",x\n2,red,y\n",
-    "latin-1": "a,b,t\n1,gr\udcfcn,x\n2,red,y\n",
+    "longer than a cell may be": "a,b,t\n1,blue,x\n1," + "z" * 140_000 + ",x\n2,red,y\n",
+    "latin-1": "a,b,t\n1,blue,x\n1,gr\udcfcn,x\n2,red,y\n",
+    "no number": "a,b,t\n1,2,x\nnan(1),3,y\n2,3,x\n",
+    "infinity": "a,b,t\n1,2,x\n1e999,3,y\n2,3,x\n",
+    "1.5 among decimal commas": "a;b;t\n1,5;2;x\n" + "3;4;y\n" * 1000 + "1.5;3;x\n",
 }
 
 

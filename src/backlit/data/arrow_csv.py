@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .arrow_columns import pyarrow, texts_of
-from .cells import MISSING, Cells
-from .csv_text import Layout
+from .cells import MISSING, Cells, Texts
+from .csv_text import Layout, with_point
 
 BLOCK = 1 << 20  # bytes that are read together, and the longest line
 LONGEST_CELL = 1 << 17  # bytes; the csv module refuses longer ones
@@ -52,18 +52,19 @@ def arrow_csv(path: Path, layout: Layout, wanted: Sequence[int], numbers: set[in
         try:
             for batch in arrow.csv.open_csv(file, read, parse, convert):
                 if len(batch):
-                    yield [_cells(arrow, column) for column in batch.columns]
+                    yield [_cells(arrow, column, layout, path) for column in batch.columns]
         except arrow.ArrowInvalid as error:
             found = NOT_A_NUMBER.search(str(error))
             raise NotPlain(int(found[1]) if found and int(found[1]) in numbers else None) from error
 
 
-def _cells(arrow: Any, column: Any) -> Cells:
+def _cells(arrow: Any, column: Any, layout: Layout, path: Path) -> Cells:
     if not arrow.types.is_floating(column.type):
         longest = arrow.compute.max(arrow.compute.binary_length(column)).as_py()
         if longest is not None and longest > LONGEST_CELL:
             raise NotPlain
-        return texts_of(arrow, column)
+        texts, codes = texts_of(arrow, column)
+        return Texts([with_point(text, path, 0) for text in texts] if layout.decimal == "," else texts, codes)
     values = column.to_numpy(zero_copy_only=False)
     # what isn't finite but came from a text: infinity is refused, and "nan(1)" no number, in words that name the line
     if np.isfinite(values).sum() != len(column) - column.null_count:

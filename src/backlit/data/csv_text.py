@@ -111,7 +111,7 @@ def _table(head: list[str], sample: list[str], lines: _Counted, path: Path) -> T
         notes.append("no header: the first line holds numbers")
     rows = _rows(body, reader, len(names), path)
     if decimal == ",":
-        rows = ((line, [_with_point(cell, path, line) for cell in cells]) for line, cells in rows)
+        rows = ((line, [with_point(cell, path, line) for cell in cells]) for line, cells in rows)
         notes.append("numbers are read with a decimal comma")
     layout = Layout(delimiter, decimal, _start(head if header else [], path), not names[0], len(names))
     if layout.unnamed_first:
@@ -139,7 +139,7 @@ def _decimal(sample: list[str], delimiter: str) -> str:
     return "," if commas and not any("." in cell and as_number(cell) is not None for cell in cells) else "."
 
 
-def _with_point(cell: str, path: Path, line: int) -> str:
+def with_point(cell: str, path: Path, line: int) -> str:
     """A cell of a table with decimal commas; BadInput for 1.5, which could be meant as 15, and for 1.234,5."""
     if "," in cell and COMMA_NUMBER.fullmatch(cell.strip()):
         return cell.replace(",", ".")
