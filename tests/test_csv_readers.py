@@ -21,9 +21,10 @@ except ImportError:
 
 QUICK = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELLS = (
-    "1", "2", "-3.5", "1e5", " 3 ", "+7", "nan", "NaN", "inf", "-inf", "", "NA", "?", " n/a ", "nan(1)", "1e999", "1_000",
-    "red", "blue", "True", "false", "1,5", "-0,25", "1.234,5", "9007199254740993", "1" * 30, "a,b", "x;y", 'say "hi"',
-    'a"b', "two\nlines", "cr\rhere", "٣", "\u00a07", "grün", "2024-05-01", "\0", "x" * 300, "0x10", ".5", "5.", "1e", "|",
+    "1", "2", "-3.5", "1e5", " 3 ", "+7", "nan", "NaN", "inf", "-inf", "", "NA", "?", " n/a ", "nan(1)", "1e999",
+    "1_000", "red", "blue", "True", "false", "1,5", "-0,25", "1.234,5", "9007199254740993", "1" * 30, "a,b", "x;y",
+    'say "hi"', 'a"b', "two\nlines", "cr\rhere", "٣", "\u00a07", "grün", "2024-05-01", "\0", "x" * 300, "0x10", ".5", "5.",
+    "1e", "|",
 )  # fmt: skip
 NAMES = ("a", "<script>", "b c", "größe", 'q"q', "line\nbreak", "d,e", "'", "=1+1")
 
@@ -166,10 +167,10 @@ def test_odd_files_are_refused_in_the_words_of_the_other_reader(tmp_path, monkey
 
 def test_what_was_taken_is_said(tmp_path):
     for text, words in (
-        ("a;t\n1,5;x\n2,5;y\n", ["cells are divided by ;", "decimal comma"]),
+        ("a;t\n1,5;x\n2,5;y\n", ["cells are divided by semicolons", "decimal comma"]),
         ("a\tt\n1\tx\n2\ty\n", ["divided by tabs"]),
-        ("a|t\n1|x\n2|y\n", ["divided by |"]),
-        ("name;size, cm;t\nann;1,5;x\nbob;2,25;y\n", ["divided by ;", "decimal comma"]),
+        ("a|t\n1|x\n2|y\n", ["divided by bars"]),
+        ("name;size, cm;t\nann;1,5;x\nbob;2,25;y\n", ["divided by semicolons", "decimal comma"]),
     ):
         (tmp_path / "t.csv").write_text(text)
         note = load_dataset(tmp_path / "t.csv").note

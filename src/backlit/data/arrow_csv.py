@@ -19,9 +19,7 @@ from .csv_text import Layout, with_point
 
 BLOCK = 1 << 20  # bytes that are read together, and the longest line
 LONGEST_CELL = 1 << 17  # bytes; the csv module refuses longer ones
-MISSING_SPELLED = sorted(
-    {"".join(letters) for word in MISSING for letters in product(*((c, c.upper()) for c in word))}
-)
+MISSING_SPELLED = sorted({"".join(letters) for word in MISSING for letters in product(*((c, c.upper()) for c in word))})
 NOT_A_NUMBER = re.compile(r"CSV column #(\d+): CSV conversion error")
 
 
@@ -78,8 +76,6 @@ def _plainly_quoted(path: Path, layout: Layout) -> bool:
         if text.find(b'"') < 0:
             return True
         ends = re.escape(layout.delimiter.encode()) + rb"\r\n"
-        rows = re.compile(
-            rb'(?:[^"]*+(?<![^' + ends + rb'])"(?:[^"]++|"")*+"(?=[' + ends + rb"]|\Z))*+[^\"]*+"
-        )
+        rows = re.compile(rb'(?:[^"]*+(?<![^' + ends + rb'])"(?:[^"]++|"")*+"(?=[' + ends + rb"]|\Z))*+[^\"]*+")
         found = rows.match(text, layout.start)
         return found is not None and found.end() == len(text)

@@ -42,3 +42,8 @@ def as_number(cell: str) -> float | None:
 def is_missing(cell: str) -> bool:
     """Whether a cell says that there is no value: empty, NA, N/A, NaN, null, <NA> or ?, in any case."""
     return cell.strip().lower() in MISSING
+
+
+def other_spelling(text: str) -> str:
+    """True for true, true for True and TRUE: a boolean of Parquet has no spelling, one of CSV has several."""
+    return {"true": "True", "false": "False"}.get(text) or (text.lower() if text.lower() in ("true", "false") else text)

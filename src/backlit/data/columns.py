@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number, is_missing
+from .cells import Cells, Texts, as_number, is_missing, other_spelling
 from .wording import at, listed, place, shown
 
 MOST_CATEGORIES = 1000
@@ -95,10 +95,9 @@ class InputColumn:
         return rank[np.concatenate(self.codes)], tuple(ordered)
 
     @property
-    def called(self) -> str:
-        """Its name, and a word on what to do about dates, for the list of columns that are left out."""
-        dates = self.first_word is not None and DATE.fullmatch(self.first_word[1].strip())
-        return f"{self.name} (dates: give numbers instead, such as days or months)" if dates else self.name
+    def holds_dates(self) -> bool:
+        """Whether its first text is a date; people then want to know what to do about it."""
+        return self.first_word is not None and DATE.fullmatch(self.first_word[1].strip()) is not None
 
 
 def finite_or_missing(values: Array, name: str, path: Path, lines: Sequence[int]) -> Array:
@@ -124,9 +123,7 @@ def numbers_in(cells: Texts, name: str, path: Path, lines: Sequence[int]) -> Arr
             advice = "it is too large: scale the column" if math.isinf(number) else None
         if advice is not None:
             line = lines[int(np.argmax(cells.codes == code))]
-            raise BadInput(
-                f"{at(path, line)}, column {shown(name)}: wanted a number, came {shown(text)}; {advice}"
-            )
+            raise BadInput(f"{at(path, line)}, column {shown(name)}: wanted a number, came {shown(text)}; {advice}")
         if number is not None:
             values[code] = number
     return values
@@ -175,11 +172,6 @@ def _known_codes(cells: Texts, name: str, known: tuple[str, ...], unseen: Unseen
     return result
 
 
-def other_spelling(text: str) -> str:
-    """True for true, true for True and TRUE: a boolean of Parquet has no spelling, one of CSV has several."""
-    return {"true": "True", "false": "False"}.get(text) or (text.lower() if text.lower() in ("true", "false") else text)
-
-
 def _spelled(cells: Cells) -> Texts:
     """Typed numbers where training had texts, as CSV would spell them."""
     if isinstance(cells, Texts):
@@ -189,21 +181,22 @@ def _spelled(cells: Cells) -> Texts:
     return Texts(texts, codes)
 
 
-def put_together(columns: list[InputColumn]) -> tuple[Array, list[str], tuple[Categories, ...], list[str]]:
-    """(x (N, kept), names of the kept columns, their categories, how to call those left out). Empties ``columns``."""
+def put_together(columns: list[InputColumn]) -> tuple[Array, list[str], tuple[Categories, ...], list[InputColumn]]:
+    """(x (N, kept), names of the kept columns, their categories, those left out). Empties ``columns``."""
     path, n = columns[0].path, columns[0].rows
-    finished, left_out = [], []
+    finished: list[tuple[str, Array, Categories]] = []
+    left_out: list[InputColumn] = []
     columns.reverse()
     while columns:
         column = columns.pop()  # its pieces go as soon as they are one array
         found = column.finish()
         if found is None:
-            left_out.append(column.called)
+            left_out.append(column)
         else:
             finished.append((column.name, *found))
     if not finished:
         raise BadInput(
-            f"{place(path)}: every column ({listed(left_out)}) has a text of its own in most rows: wanted "
+            f"{place(path)}: every column ({listed(column.name for column in left_out)}) has a text of its own in most rows: wanted "
             "numbers or categories to learn from"
         )
     x = np.empty((n, len(finished)))

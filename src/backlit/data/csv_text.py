@@ -5,7 +5,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LONGEST_HEADER = 1 << 17  # characters of a header with line breaks in quotes
 LONGEST_LINE = 1 << 24  # characters; a file without line ends must not be read as one line
 DELIMITERS = ",;\t|"
-SHOWN = {"\t": "tabs"}
+SHOWN = {";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE = 1000  # lines that tell a decimal comma
 COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+")
@@ -101,7 +101,7 @@ def _table(head: list[str], sample: list[str], lines: _Counted, path: Path) -> T
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = next(cells for cells in reader if cells)
     body: Iterable[list[str]] = reader
-    notes = [] if delimiter == "," else [f"cells are divided by {SHOWN.get(delimiter, delimiter)}"]
+    notes = [] if delimiter == "," else [f"cells are divided by {SHOWN[delimiter]}"]
     header = _is_header(first, decimal)
     if header:
         names = _column_names(first, path)
@@ -128,7 +128,7 @@ def _start(head: list[str], path: Path) -> int:
 
 
 def _decimal(sample: list[str], delimiter: str) -> str:
-    """"," where the first rows hold numbers like 1,5 and none like 1.5."""
+    """ "," where the first rows hold numbers like 1,5 and none like 1.5."""
     if delimiter == ",":
         return "."
     try:
@@ -223,10 +223,10 @@ def _rows(body: Iterable[list[str]], reader: "_csv.Reader", width: int, path: Pa
         if not cells:
             continue  # an empty line
         if len(cells) != width:
+            halves = "; numbers like 1,5 need semicolons between the cells" if len(cells) == 2 * width else ""
             raise BadInput(
-                f"{place(path)} line {reader.line_num}: has {len(cells)} cells: wanted {width}, as in the "
-                "header; "
-                "complete or remove the line"
+                f"{place(path)} line {reader.line_num}: has {len(cells)} cells: wanted {width}, as in the header; "
+                f"complete or remove the line{halves}"
             )
         some = True
         yield reader.line_num, cells

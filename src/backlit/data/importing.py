@@ -328,4 +328,3 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
         assert preparation.target_mean is not None and preparation.target_scale is not None
         y = (np.array(texts, np.float64) - preparation.target_mean[0]) / preparation.target_scale[0]
     return preparation.apply(raw), y
-

@@ -56,6 +56,15 @@ def _pieces(
         first += len(batch)
 
 
+def parquet_values(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """(columns' names, all rows as Python values)."""
+    arrow = pyarrow(f"{place(path)}: reading Parquet")
+    with reading(path, "a Parquet file"):
+        table = arrow.parquet.read_table(path)
+        columns = [column.to_pylist() for column in table.columns]
+        return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+
+
 @contextmanager
 def opened_batches(path: Path, rows: int) -> Iterator[tuple[list[str], int, Iterator[tuple[Texts, Numbers]]]]:
     """(columns' names, rows in all, batches of at most ``rows`` rows) of a file that may be larger than memory.

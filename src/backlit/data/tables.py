@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .cells import Cells, Texts, as_number, is_missing
 from .columns import Categories, InputColumn, Unseen, known_cells, put_together
 from .csv_text import SAMPLE, Table, opened_csv
 from .dataset import Dataset
-from .parquet import opened_parquet
+from .parquet import opened_parquet, parquet_values
 from .target_column import TargetColumn
 from .wording import did_you_mean, listed, place, shown
 
@@ -61,13 +61,17 @@ def read_table(
     if drop:
         notes.append(f"dropped: {listed(drop, EVERY)}")
     if left_out:
-        notes.append(f"left out, because most rows have a text of their own: {listed(left_out, EVERY)}")
+        names_of = listed((column.name for column in left_out), EVERY)
+        notes.append(f"left out, because most rows have a text of their own: {names_of}")
+    dates = [column.name for column in left_out if column.holds_dates]
+    if dates:
+        notes.append(f"dates are no numbers, give days or months instead: {listed(dates, EVERY)}")
     return Dataset(
         x, y, columns=names, categories=categories, target=known[position], note="; ".join(filter(None, notes))
     )
 
 
-Found = tuple[Array, list[str], tuple[Categories, ...] | None, list[str], Array, str]
+Found = tuple[Array, list[str], tuple[Categories, ...] | None, list[InputColumn], Array, str]
 Pieces = Iterator[tuple[Sequence[int], list[Cells]]]  # (lines or row numbers, the cells of each wanted column)
 
 
@@ -106,8 +110,16 @@ def read_table_columns(
 
 
 def table_columns(path: Path) -> list[str]:
-    """The names of the columns of a table; nothing else is read."""
+    """The names of the columns of a table."""
     return (_ParquetSource(path) if is_parquet(path) else _CsvSource(path)).names
+
+
+def table_values(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """(columns' names, all rows as they stand): texts of CSV, Python values of Parquet."""
+    if is_parquet(path):
+        return parquet_values(path)
+    with opened_csv(path) as table:
+        return table.names, [cells for _, cells in table.rows]
 
 
 def is_parquet(path: Path) -> bool:

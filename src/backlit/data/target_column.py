@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number
+from .cells import Cells, Texts, as_number, is_missing
 from .wording import at, place, shown
 
 MOST_CLASSES = 1000  # a column with more different texts is a name or a number per row, not a class
@@ -32,6 +32,8 @@ class TargetColumn:
         self._texts: dict[str, int] | None = {}  # text -> code, in order of first sight; None: too many to be classes
         self._codes: list[Array] = []
         self._numbers: list[Array] | None = []  # None: some cell is no number
+        self._missing: tuple[int, str] | None = None  # the first NA or the like; a class only among other texts
+        self._words = False
 
     def add(self, cells: Cells, lines: Sequence[int]) -> None:
         """Takes the next cells and their lines. Raises BadInput naming line and column."""
@@ -51,6 +53,7 @@ class TargetColumn:
                 self._refuse_missing(_first(cells, code, lines), text)
             if number is None:
                 self._numbers = None
+                self._note_word(_first(cells, code, lines), text)
                 if len(text) > LONGEST_LABEL or "\0" in text:
                     wanted = f"a class name of at most {LONGEST_LABEL} characters"
                     self._refuse(_first(cells, code, lines), text, wanted, "name another target")
@@ -59,6 +62,7 @@ class TargetColumn:
                 if len(self._texts) > MOST_CLASSES:
                     self._texts = None
             if self._texts is None and self._numbers is None:
+                self._refuse_missing_words()
                 wanted = f"numbers, or at most {MOST_CLASSES} different classes"
                 self._refuse(_first(cells, code, lines), text, wanted, "name another column as target")
         if self._texts is not None:
@@ -69,6 +73,7 @@ class TargetColumn:
     def finish(self) -> tuple[Array, str]:
         """(y, what it is): y (N,) of str or int64 for classes, else float64. BadInput for one class."""
         if self._numbers is None:
+            self._refuse_missing_words()
             labels = np.array(list(self._texts or {}))
             kind = "texts"
         else:
@@ -94,6 +99,17 @@ class TargetColumn:
         whole = [int(t) for t in texts]
         different = len(set(whole))
         return whole if different <= MOST_INTEGER_CLASSES and 2 * different <= rows else None
+
+    def _note_word(self, line: int, cell: str) -> None:
+        if not is_missing(cell):
+            self._words = True
+        elif self._missing is None:
+            self._missing = line, cell
+
+    def _refuse_missing_words(self) -> None:
+        """Among numbers, NA means that nothing is there; among texts it may be a class."""
+        if not self._words and self._missing is not None:
+            self._refuse_missing(*self._missing)
 
     def _refuse_missing(self, line: int, cell: str) -> None:
         self._refuse(line, cell, "a class or a finite number", "fill it or remove the line")
