@@ -23,8 +23,8 @@ QUICK = settings(deadline=None, max_examples=150, suppress_health_check=[HealthC
 CELLS = (
     "1", "2", "-3.5", "1e5", " 3 ", "+7", "nan", "NaN", "inf", "-inf", "", "NA", "?", " n/a ", "nan(1)", "1e999",
     "1_000", "red", "blue", "True", "false", "1,5", "-0,25", "1.234,5", "9007199254740993", "1" * 30, "a,b", "x;y",
-    'say "hi"', 'a"b', "two\nlines", "cr\rhere", "٣", "\u00a07", "grün", "2024-05-01", "\0", "x" * 300, "0x10", ".5", "5.",
-    "1e", "|",
+    'say "hi"', 'a"b', "two\nlines", "cr\rhere", "٣", "\u00a07", "grün", "2024-05-01", "\0", "x" * 300, "0x10", ".5",
+    "5.", "1e", "|",
 )  # fmt: skip
 NAMES = ("a", "<script>", "b c", "größe", 'q"q', "line\nbreak", "d,e", "'", "=1+1")
 

@@ -42,8 +42,10 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     that leaves the finite numbers ends at once, with a warning that says where, instead of going on with NaN. A sparse
     X is made dense for training.
 
-    One result differs on purpose: a refit with early_stopping and warm_start that finds nothing better gives
-    back the best weights so far, where scikit-learn has updated those in place and gives back the last.
+    Two results differ on purpose. A refit with early_stopping and warm_start that finds nothing better gives back the
+    best weights so far, where scikit-learn has updated those in place and gives back the last. And ``loss_curve_``
+    holds the cross-entropy as it is, where scikit-learn lets no row count more than 36 (16 in float32): above that,
+    which takes inputs that aren't scaled, the curves differ though the weights don't.
 
     Fitted: scikit-learn's attributes, ``validation_loss_curve_``, and ``network_``, ``optimizer_``, ``state_`` for
     bl.save, bl.step, bl.check_gradients. Raises BadInput (a ValueError) for what doesn't fit.
@@ -80,8 +82,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         max_time: float | None = None,
         engine: str = "auto",
     ) -> None:
-        given = dict(locals())
-        self._keep({name: value for name, value in given.items() if name not in ("self", "__class__")})
+        self._keep(locals())
 
     @available_if(stochastic)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:

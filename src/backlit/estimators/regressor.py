@@ -85,8 +85,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         max_time: float | None = None,
         engine: str = "auto",
     ) -> None:
-        given = dict(locals())
-        self._keep({name: value for name, value in given.items() if name not in ("self", "__class__")})
+        self._keep(locals())
 
     @available_if(stochastic)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
