@@ -196,8 +196,8 @@ def put_together(columns: list[InputColumn]) -> tuple[Array, list[str], tuple[Ca
             finished.append((column.name, *found))
     if not finished:
         raise BadInput(
-            f"{place(path)}: every column ({listed(column.name for column in left_out)}) has a text of its own in most rows: wanted "
-            "numbers or categories to learn from"
+            f"{place(path)}: every column ({listed(column.name for column in left_out)}) has a text of its own in "
+            "most rows: wanted numbers or categories to learn from"
         )
     x = np.empty((n, len(finished)))
     for k, (_, values, _) in enumerate(finished):

@@ -35,7 +35,7 @@ def load_dataset(
     """The data set of this name (see ``known_datasets``) or in this file or folder.
 
     ``target`` names the column to predict, for tables only; by default it is called target, label, class or
-    y, or is the last one. ``columns`` names a table's inputs, by default all others; ``drop`` columns that are left out.
+    y, or is the last one. ``columns`` names a table's inputs, by default all others; ``drop`` what is left out.
     Names go before files: write ./digits for a file called digits. Raises BadInput
     in one line.
     """
