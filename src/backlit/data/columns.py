@@ -27,7 +27,7 @@ Unseen = dict[str, Counter[str]]  # column -> category that training didn't have
 
 
 class InputColumn:
-    """Collects the pieces of one column and says at the end what they are.
+    """Looks at the pieces of one column and says at the end what they are; numbers are kept by the caller.
 
     Numbers, if every cell that isn't missing is one; categories, if fewer than half are; a column in between is
     refused, because a slip of the pen among numbers is no category. A column with more than MOST_CATEGORIES
@@ -36,35 +36,40 @@ class InputColumn:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = name, path
-        self.values: list[Array] = []
         self.codes: list[Array] | None = []  # None: too many different texts, or no texts at all
         self.texts: dict[str, int] = {}
         self.rows = self.numbers = self.words = 0
         self.first_word: tuple[int, str] | None = None
 
-    def add(self, cells: Cells, lines: Sequence[int]) -> None:
-        """Takes the next cells and their lines. BadInput for numbers that are too large or have a decimal comma."""
-        if isinstance(cells, Texts):
-            self._add_texts(cells, lines)
-        else:
-            self.values.append(finite_or_missing(cells, self.name, self.path, lines))
-            self.codes = None
-            self.numbers += len(cells)
-        self.rows += len(lines)
+    def add(self, cells: Cells, lines: Sequence[int]) -> Array:
+        """The next cells (rows,) of these lines as numbers, NaN for missing values and texts.
 
-    def _add_texts(self, cells: Texts, lines: Sequence[int]) -> None:
+        BadInput for numbers that are too large or have a decimal comma.
+        """
+        self.rows += len(lines)
+        if isinstance(cells, Texts):
+            return self._add_texts(cells, lines)
+        self.codes = None
+        self.numbers += len(cells)
+        return finite_or_missing(cells, self.name, self.path, lines)
+
+    def _add_texts(self, cells: Texts, lines: Sequence[int]) -> Array:
         missing = np.array([is_missing(text) for text in cells.texts], bool)
         values = numbers_in(cells, self.name, self.path, lines)
         counts = np.bincount(cells.codes, minlength=len(cells.texts))
         word = np.isnan(values) & ~missing
-        self.values.append(values[cells.codes])
         self.numbers += int(counts[~missing & ~word].sum())
         self.words += int(counts[word].sum())
         if self.first_word is None and word.any():
             row = int(np.argmax(word[cells.codes]))
             self.first_word = lines[row], cells.texts[int(cells.codes[row])]
-        if self.codes is None:
-            return
+        if self.codes is not None:
+            self._add_codes(cells, missing)
+        numbers: Array = values[cells.codes]
+        return numbers
+
+    def _add_codes(self, cells: Texts, missing: Array) -> None:
+        assert self.codes is not None
         stripped = [text.strip() for text in cells.texts]
         known = [-1 if gone else self.texts.setdefault(t, len(self.texts))
                  for t, gone in zip(stripped, missing.tolist(), strict=True)]  # fmt: skip
@@ -73,13 +78,13 @@ class InputColumn:
             self.codes = None
             self.texts = {}
 
-    def finish(self) -> tuple[Array, Categories] | None:
-        """(values (N,), None) of numbers; (codes (N,), the categories in sorted order); NaN where missing.
+    def finish(self) -> tuple[Array | None, Categories] | None:
+        """(None, None) for numbers; (codes (N,) with NaN where missing, the categories in sorted order).
 
         None: the column is left out.
         """
         if self.first_word is None:
-            return np.concatenate(self.values), None
+            return None, None
         if self.numbers >= self.words:
             line, cell = self.first_word
             raise BadInput(
@@ -181,25 +186,29 @@ def _spelled(cells: Cells) -> Texts:
     return Texts(texts, codes)
 
 
-def put_together(columns: list[InputColumn]) -> tuple[Array, list[str], tuple[Categories, ...], list[InputColumn]]:
-    """(x (N, kept), names of the kept columns, their categories, those left out). Empties ``columns``."""
-    path, n = columns[0].path, columns[0].rows
-    finished: list[tuple[str, Array, Categories]] = []
+def put_together(
+    columns: Sequence[InputColumn], x: Array
+) -> tuple[Array, list[str], tuple[Categories, ...], list[InputColumn]]:
+    """(x (N, kept), names of the kept columns, their categories, those left out).
+
+    ``x`` (N, columns) holds the numbers of all; codes of categories are written into it.
+    """
+    kept: list[int] = []
+    categories: list[Categories] = []
     left_out: list[InputColumn] = []
-    columns.reverse()
-    while columns:
-        column = columns.pop()  # its pieces go as soon as they are one array
+    for k, column in enumerate(columns):
         found = column.finish()
         if found is None:
             left_out.append(column)
-        else:
-            finished.append((column.name, *found))
-    if not finished:
+            continue
+        codes, known = found
+        if codes is not None:
+            x[:, k] = codes
+        kept.append(k)
+        categories.append(known)
+    if not kept:
         raise BadInput(
-            f"{place(path)}: every column ({listed(column.name for column in left_out)}) has a text of its own in "
-            "most rows: wanted numbers or categories to learn from"
+            f"{place(columns[0].path)}: every column ({listed(column.name for column in left_out)}) has a text of its "
+            "own in most rows: wanted numbers or categories to learn from"
         )
-    x = np.empty((n, len(finished)))
-    for k, (_, values, _) in enumerate(finished):
-        x[:, k] = values
-    return x, [name for name, _, _ in finished], tuple(known for _, _, known in finished), left_out
+    return x[:, kept] if left_out else x, [columns[k].name for k in kept], tuple(categories), left_out

@@ -218,11 +218,16 @@ def _length(cells: list[Cells]) -> int:
 def understood(pieces: Pieces, inputs: list[str], target: str, path: Path) -> Found:
     """Columns of any kind, the target last, told apart by the rules of columns.py and target_column.py."""
     columns, answer = [InputColumn(name, path) for name in inputs], TargetColumn(target, path)
+    numbers, n = np.empty((0, len(columns))), 0
     for lines, cells in pieces:
         answer.add(cells[-1], lines)
-        for column, some in zip(columns, cells, strict=False):
-            column.add(some, lines)
-    x, names, categories, left_out = put_together(columns)
+        first, n = n, n + len(lines)
+        if n > len(numbers):  # half as much again, in place where the system can
+            numbers.resize((max(n, len(numbers) * 3 // 2), len(columns)), refcheck=False)
+        for k, (column, some) in enumerate(zip(columns, cells, strict=False)):
+            numbers[first:n, k] = column.add(some, lines)
+    numbers.resize((n, len(columns)), refcheck=False)
+    x, names, categories, left_out = put_together(columns, numbers)
     y, kind = answer.finish()
     plain = all(known is None for known in categories) and not left_out and np.isfinite(x).all()
     return x, names, None if plain else categories, left_out, y, kind
