@@ -180,16 +180,15 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         # lbfgs has no record: the plain gradient step on the same objective stands for it
         opt = SGD(float(self.learning_rate_init), l2=float(self.alpha), l2_over="batch")
         self.optimizer_: SGD | Adam = opt
-        s = np.ones(len(X)) if weights is None else weights
         state = self.state_
         found = search(
-            self.network_, X, targets, s, state.parameters, opt, tol=self.tol, max_iter=int(self.max_iter),
-            max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
+            self.network_, X, targets, weights, state.parameters, opt, engine=self.engine, tol=self.tol,
+            max_iter=int(self.max_iter), max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
         )  # fmt: skip
         self._set_state(replace(state, parameters=found.parameters.astype(state.dtype)))
         if found.complaint:
             warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
-        l2 = penalty(opt, self.state_.layers, float(s.sum()))
+        l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
         self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
 
     def _descend(

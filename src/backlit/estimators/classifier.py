@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
@@ -179,8 +178,11 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         return targets.astype(bool) if self.n_outputs_ == 1 else None
 
     def _score_outputs(self, outputs: Floats, targets: Floats, sample_weight: Any) -> float:
-        labels = self._labels(targets)
-        return float(accuracy_score(labels, self._labels(outputs), sample_weight=sample_weight))
+        if self._label_binarizer.y_type_ == "multiclass":
+            right = outputs.argmax(axis=1) == targets.argmax(axis=1)
+        else:
+            right = ((outputs > 0.5) == (targets > 0.5)).all(axis=1)
+        return float(np.average(right, weights=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
