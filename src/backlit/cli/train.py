@@ -12,6 +12,7 @@ import click
 
 from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
+from ..data.columns import Unseen
 from ..engines import ENGINES
 from ..errors import BadInput
 from ..evaluation import evaluate
@@ -29,6 +30,7 @@ from .common import (
     score_text,
     seed_option,
     target_option,
+    tell_unseen,
 )
 from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
@@ -71,6 +73,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.command("train")
 @data_argument
 @target_option
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Leave this column of a table out; may be repeated.")
 @click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
 @click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
@@ -95,6 +98,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 def command(
     data: str,
     target: str | None,
+    drop: tuple[str, ...],
     hidden: tuple[int, ...],
     activation: str,
     epochs: int | None,
@@ -131,7 +135,7 @@ def command(
             check_writable(option, path)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
-    raw = load_dataset(data, target)
+    raw = load_dataset(data, target, drop=drop)
     if raw.note:
         click.echo(printable(raw.note), err=True)
     if validation is None and early_stopping is not None:
@@ -248,7 +252,10 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
     def prepared_test() -> Dataset:
         rows = test or (source() if callable(source) else source)
         assert rows is not None
-        return apply(rows)
+        unseen: Unseen = {}
+        prepared = apply(rows, unseen)
+        tell_unseen(unseen, "rows to test on, ")
+        return prepared
 
     return Parts(apply(train), None if held is None else apply(held), prepared_test, preparation)
 
