@@ -19,7 +19,7 @@ class Display:
 
     def __init__(self, history: History, shown: bool = True) -> None:
         self.history = history
-        self._surface: Any = _surface() if shown else None
+        self._surface: Any = _surface() if shown and sys.stderr else None  # a daemon may have none
 
     def __enter__(self) -> Display:
         return self
