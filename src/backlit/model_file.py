@@ -22,6 +22,7 @@ from .state import Floats, State, check_state
 
 FORMAT = "backlit 1"
 ASIDE = ".part"  # how a file ends while it is being written
+SYNC_BYTES = 64 << 20  # a large file reaches the disk in pieces: whoever watches this process sees that it works
 
 
 def save(
@@ -94,9 +95,10 @@ def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = la
 
 def _write_synced(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        for first in range(0, len(content), SYNC_BYTES) or (0,):
+            file.write(memoryview(content)[first : first + SYNC_BYTES])
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -73,9 +73,11 @@ def fit(
             keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain)))
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
+        every = None if checkpoints is None else checkpoints.interval[0]  # a report wherever one is due
         run = train(
-            net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order
-        )
+            net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order,
+            reports_every=every,
+        )  # fmt: skip
         if validator is not None and validator.wants_to_stop:
             run = iter(())
         display = open_things.enter_context(Display(history, shown=progress))
