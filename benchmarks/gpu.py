@@ -1,8 +1,8 @@
 """One training step on an accelerator: backlit's jax engine beside PyTorch eager, compiled and with CUDA graphs.
 
 `python benchmarks/gpu.py` trains 784-512-512-10 (relu, softmax, cross-entropy, plain SGD, float32, full precision) on
-made-up rows of MNIST's shape that lie on the device, batch 128 and 4096. Rounds go around all contenders, so that a slow
-minute of the machine hits all alike. The medians in µs per step go to benchmarks/results/gpu-DEVICE.md and .json.
+made-up rows of MNIST's shape that lie on the device, batch 128 and 4096. Rounds go around all contenders, so that a
+slow minute of the machine hits all alike. The medians in µs per step go to benchmarks/results/gpu-DEVICE.md and .json.
 Without a GPU everything runs on the CPU but CUDA graphs; what isn't installed, or can't run, is told in its place.
 `--seconds 0.2 --steps 8` shows in a minute or two that all of it works.
 """

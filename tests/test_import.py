@@ -131,7 +131,53 @@ def test_the_command_and_training_on_its_folder(tmp_path):
         subprocess.run([*call, *command], check=True, capture_output=True)
     predict = [*call, "predict", model, str(tmp_path / "t.csv")]
     done = subprocess.run(predict, check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[1].split(",")[0] in ("yes", "no")
+    raw = np.array(done.stdout.splitlines()[1:])
+    assert raw[0].split(",")[0] in ("yes", "no")
+    test = in_test_part(0, ROWS, 0.2)
+    for name, some in (("to", ~test), ("to/x_test.npy", test)):  # the rows of the folder, prepared already
+        done = subprocess.run([*predict[:-1], str(tmp_path / name)], check=True, capture_output=True, text=True)
+        assert (np.array(done.stdout.splitlines()[1:]) == raw[some]).all()
+
+
+def test_evaluating_on_the_folder(tmp_path):
+    numbers, *_, rows = table()
+    header = ["a", "b", "colour", "name", "answer"]
+    write_csv(tmp_path / "t.csv", rows, header)
+    run([tmp_path / "t.csv"], tmp_path / "to", "answer")
+    test = in_test_part(0, ROWS, 0.2)
+    write_csv(tmp_path / "tested.csv", [row for row, out in zip(rows, test, strict=True) if out], header)
+    model = tmp_path / "model"
+    told = json.loads(
+        backlit("train", tmp_path / "to", "--epochs", "3", "--validation", "0.2", "--save", model, "--json")
+    )
+    assert told["confusion"]["classes"] == ["no", "yes"]
+    folder, raw = (json.loads(backlit("evaluate", model, tmp_path / name, "--json")) for name in ("to", "tested.csv"))
+    assert folder["rows"] == test.sum() and folder["loss"] == pytest.approx(raw.pop("loss"), rel=1e-6)
+    assert folder.items() >= raw.items() and folder["confusion"] == told["confusion"]
+    assert folder["value"] == told["test_score"]
+    table_shown = backlit("evaluate", model, tmp_path / "to")
+    assert "yes" in table_shown and "no" in table_shown
+    write_csv(tmp_path / "half.csv", rows[:1500], header)
+    run([tmp_path / "half.csv"], tmp_path / "other", "answer")
+    for command in ("evaluate", "predict"):
+        said = backlit(command, model, tmp_path / "other", fails=True)
+        assert said.count("\n") == 1 and "another preparation" in said and "its mean" in said
+
+
+def test_a_class_that_only_the_test_part_has(tmp_path):
+    rows = [[repr(float(i % 7)), "rare" if place else "often" if i % 2 else "sometimes"]
+            for i, place in enumerate(in_test_part(0, 400, 0.1))]  # fmt: skip
+    write_csv(tmp_path / "t.csv", rows, ["a", "y"])
+    run([tmp_path / "t.csv"], tmp_path / "to", share=0.1)
+    told = json.loads(backlit("train", tmp_path / "to", "--epochs", "1", "--json"))
+    assert told["confusion"]["classes"] == ["often", "rare", "sometimes"]
+
+
+def backlit(*command, fails=False):
+    """What the command says: its output, or its complaint."""
+    done = subprocess.run([sys.executable, "-m", "backlit", *map(str, command)], capture_output=True, text=True)
+    assert done.returncode == int(fails), done.stderr
+    return done.stderr if fails else done.stdout
 
 
 @pytest.mark.slow

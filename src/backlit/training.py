@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import chain
-from .batches import Order, Rows, cut, epoch_rows, steps_per_epoch
+from .batches import BLOCK, Order, Rows, cut, epoch_rows, steps_per_epoch
 from .data import Dataset
+from .data.mapped_rows import ReadAhead
 from .engines import open_engine
 from .errors import BadInput, Diverged
 from .network import Network
@@ -223,9 +224,12 @@ class _Run:
         first, done = divmod(self.step, per_epoch)
         for epoch in range(first, plan.epochs):
             rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
+            ahead = self.ahead(rows)
             for block in cut(rows, plan.batch_size, done):
                 while len(block):
                     k = self.stretch(len(block))
+                    if ahead is not None:
+                        ahead.until(self.step % per_epoch * plan.batch_size)
                     losses, rate, watched = self.advance(block[:k])
                     block = block[k:]
                     if self.step == plan.epochs * per_epoch:
@@ -244,8 +248,14 @@ class _Run:
                     )
             done = 0
 
+    def ahead(self, rows: Rows) -> ReadAhead | None:
+        """What reads a file's blocks before the engine comes to them, where the rows come in blocks from a file."""
+        if self.plan.order != "shuffled_in_blocks" or getattr(self.engine, "holds_data", False):
+            return None
+        return ReadAhead(self.plan.data.x, rows, BLOCK)
+
     def stretch(self, left: int) -> int:
-        """How many steps to run in one call: about STRETCH seconds of them, not past a multiple, a watched one alone."""
+        """How many steps to run in one call: about STRETCH seconds of them, up to a multiple, a watched one alone."""
         to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
         longest = self.plan.longest
         to_multiple = left if longest is None else longest - self.step % self.plan.per_epoch % longest

@@ -12,6 +12,7 @@ from ..evaluation import evaluate
 from ..model_file import load
 from .common import (
     data_argument,
+    is_prepared,
     json_option,
     model_argument,
     preparation_of,
@@ -36,7 +37,8 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     is_table = Path(data).suffix.lower() in (".csv", ".tsv", ".txt")
     raw = load_dataset(data, target or (preparation.target if is_table else None))
     unseen: Unseen = {}
-    dataset = preparation.apply_to(raw.test or raw, unseen)
+    rows = raw.test or raw
+    dataset = rows if is_prepared(data, model, preparation) else preparation.apply_to(rows, unseen)
     tell_unseen(unseen)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)

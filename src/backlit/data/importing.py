@@ -61,8 +61,9 @@ def import_tables(
 
 
 def stored_preparation(folder: str | os.PathLike[str]) -> Preparation | None:
-    """What an imported folder says of its raw columns; None for everything else."""
-    file = Path(folder) / STORED
+    """What an imported folder, or the one around an .npy file, says of its raw columns; None for everything else."""
+    path = Path(folder)
+    file = (path.parent if path.suffix == ".npy" and path.is_file() else path) / STORED
     try:
         return Preparation.from_record(json.loads(file.read_text("utf-8"))) if file.is_file() else None
     except (OSError, ValueError, RecursionError) as error:
@@ -327,4 +328,3 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
         assert preparation.target_mean is not None and preparation.target_scale is not None
         y = (np.array(texts, np.float64) - preparation.target_mean[0]) / preparation.target_scale[0]
     return preparation.apply(raw), y
-

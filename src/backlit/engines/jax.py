@@ -92,6 +92,8 @@ def wait_for_all() -> None:
 class Engine:
     """See engines.Engine. All devices of all hosts that have joined are used; ``steady`` is None on a single host."""
 
+    holds_data = True  # read once, at the beginning
+
     def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset) -> None:
         if data.x.shape[1] != net.sizes[0]:
             raise BadInput(f"the network has {net.sizes[0]} inputs, x {data.x.shape} has {data.x.shape[1]} columns.")
