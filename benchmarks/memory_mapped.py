@@ -133,8 +133,8 @@ def report(folder: Path, rounds: int, evict: float) -> None:
     done = subprocess.run([sys.executable, __file__, "--private", str(folder)], capture_output=True, check=True)
     memory_used = json.loads(done.stdout)
     lines.append(
-        f"\nPrivate memory at its peak: {memory_used['RssAnon']} MB ({memory_used['RssAnon before']} MB before the data "
-        f"was opened), for {size:.1f} GB of rows; the answers, one float32 for each row and class, lie in memory.\n\n"
+        f"\nPrivate memory at its peak: {memory_used['RssAnon']} MB ({memory_used['RssAnon before']} MB before the "
+        f"data was opened), for {size:.1f} GB of rows; the answers, one float32 for each row and class, lie in it.\n\n"
     )
     fresh = {order: cold(folder, order, 0, 60) for order in ORDERS}
     evicted = {order: cold(folder, order, evict, 20) for order in ORDERS} if evict else {}
