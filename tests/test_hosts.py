@@ -32,8 +32,8 @@ def free_port() -> int:
 class Host(subprocess.Popen):
     """One ``backlit train --hosts``."""
 
-    def __init__(self, rank, port, *options, world=2, address="127.0.0.1", prefix=()):
-        command = [*prefix, sys.executable, "-m", "backlit", "train", "digits", "--hosts", f"{address}:{port}"]
+    def __init__(self, rank, port, *options, world=2, address="127.0.0.1", prefix=(), data="digits"):
+        command = [*prefix, sys.executable, "-m", "backlit", "train", data, "--hosts", f"{address}:{port}"]
         command += ["--rank", str(rank), "--world", str(world), *map(str, options)]
         super().__init__(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -104,7 +104,7 @@ def test_a_lost_host_ends_the_others_which_go_on_with_resume(lost, tmp_path):
 @pytest.mark.slow
 def test_a_host_that_raises_and_one_that_never_comes(tmp_path):
     port = free_port()
-    wrong = Host(1, port, "--hidden", "7", "--quiet")  # another network than rank 0's
+    wrong = Host(1, port, "--quiet", data="iris")  # another network than rank 0's
     right = Host(0, port, "--quiet")
     for host in (wrong, right):
         _, said = host.communicate(timeout=90)
@@ -179,7 +179,7 @@ def test_who_works_is_waited_for_and_who_does_not_is_not():
     pass_by(STUCK + 1, works=True)
     pass_by(STUCK, works=False)
     assert not said, "it worked until just now"
-    pass_by(2, works=False)
+    pass_by(3, works=False)
     assert said[0][0] == 0 and "host 1 of this run shows no sign of work" in said[0][1] and "--resume" in said[0][1]
     said.clear()
     there.enter()

@@ -13,7 +13,7 @@ import pytest
 from requires import requires
 
 import backlit as bl
-from backlit.data import import_tables, stored_preparation
+from backlit.data import import_tables, importing, stored_preparation
 from backlit.data.importing import in_test_part
 
 RANDOM = np.random.default_rng(2)
@@ -96,7 +96,7 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2, stop)
-    assert 0 < json.loads((tmp_path / "to" / "import.json").read_text())["written"] < 1600
+    assert 0 < json.loads(json.loads((tmp_path / "to" / "import.json").read_text())[1])["written"] < 1600
     with pytest.raises(bl.BadInput, match="unfinished import of other"):
         run([tmp_path / "t.csv"], tmp_path / "to", share=0.3)
     seen = []
@@ -104,6 +104,18 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
     assert "looking" not in seen and again == whole
     for name in ("x", "y", "x_test", "y_test"):
         assert (tmp_path / "to" / f"{name}.npy").read_bytes() == (tmp_path / "whole" / f"{name}.npy").read_bytes()
+    for name in ("x", "y", "x_test", "y_test"):
+        (tmp_path / "to" / f"{name}.npy").unlink()
+    (tmp_path / "to" / "preparation.json").unlink()
+    with pytest.raises(KeyboardInterrupt):  # while it looks: it goes on from there as well
+        import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2,
+                      lambda what, rows, _: stop("writing", rows, None))  # fmt: skip
+    looked = []
+    add = importing._Column.add
+    monkeypatch.setattr(importing._Column, "add", lambda self, *cells: (looked.append(1), add(self, *cells)))
+    assert run([tmp_path / "t.csv"], tmp_path / "to") == whole
+    assert len(looked) == 4 * (47 - 20), "four columns of 47 chunks, of which 20 had been noted as looked at"
+    assert (tmp_path / "to" / "x.npy").read_bytes() == (tmp_path / "whole" / "x.npy").read_bytes()
     with pytest.raises(bl.BadInput, match="isn't empty"):
         run([tmp_path / "t.csv"], tmp_path / "to")
 
@@ -111,7 +123,8 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "match"),
     [("a,y\n1,2\n", "too few|one value"), ("a\n1\n", "one column"), ("a,y\n1,\n2,3\n3,4\n", "without a value"),
-     ("a,y\n1,x\nq,y\n3,x\n4,y\n", "one kind"), ("", "empty"), ("a,y\n1,x\n2,x\n3,x\n", "one value")],
+     ("a,y\n1,x\nq,y\n3,x\n4,y\n", "one kind"), ("", "empty"), ("a,y\n1,x\n2,x\n3,x\n", "one value"),
+     ("a,y\n1e300,1.5\n-1e300,2\n3,2.5\n", "'a' reaches from -1e.300 to 1e.300: too large")],
 )  # fmt: skip
 def test_what_cannot_be_imported(text, match, tmp_path):
     (tmp_path / "t.csv").write_text(text)
