@@ -181,8 +181,9 @@ def test_who_works_is_waited_for_and_who_does_not_is_not():
     assert not said, "it worked until just now"
     pass_by(3, works=False)
     assert said[0][0] == 0 and "host 1 of this run shows no sign of work" in said[0][1] and "--resume" in said[0][1]
-    said.clear()
     there.enter()
+    there.look(7.0)
+    said.clear()
     pass_by(2 * STUCK, works=False)
     assert not said, "all have come: the call itself may take long"
     here.entered_at = there.entered_at = None
