@@ -8,6 +8,7 @@ at its peak: VmHWM, and RssAnon sampled every 50 ms, which leaves out the pages 
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -73,9 +74,11 @@ def main() -> None:
         command = [sys.executable, "-m", "backlit", "import", str(table), "--to", str(Path(place) / "to")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         most, said = peaks(process), process.communicate()[0].split(":")[0]
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = used.ru_utime + used.ru_stime
         seconds, size = time.perf_counter() - start, table.stat().st_size / 1e6
-    print(f"{given.kind}, {size:,.0f} MB: {seconds:.0f} s, {size / seconds:.0f} MB/s; peak {most['VmHWM']} MB, without "
-          f"pages of files {most['RssAnon']} MB; {said}")  # fmt: skip
+    print(f"{given.kind}, {size:,.0f} MB: {seconds:.0f} s, {size / seconds:.0f} MB/s ({size / cpu:.0f} MB for each second "
+          f"of processor time); peak {most['VmHWM']} MB, without pages of files {most['RssAnon']} MB; {said}")  # fmt: skip
     sys.exit(process.returncode)
 
 

@@ -170,6 +170,7 @@ def test_evaluating_on_the_folder(tmp_path):
     assert folder["value"] == told["test_score"]
     table_shown = backlit("evaluate", model, tmp_path / "to")
     assert "yes" in table_shown and "no" in table_shown
+    assert "step" in backlit("step", model, tmp_path / "to"), "the step is one on the prepared rows"
     write_csv(tmp_path / "half.csv", rows[:1500], header)
     run([tmp_path / "half.csv"], tmp_path / "other", "answer")
     for command in ("evaluate", "predict"):

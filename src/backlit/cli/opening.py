@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from ..data import load_dataset
+from ..data import load_dataset, stored_preparation
 from ..errors import BadInput
 from ..model_file import load
 from ..optimizers import SGD
 from ..state import initial_state
-from .common import preparation_of, seed_option, target_option
+from .common import is_prepared, preparation_of, seed_option, target_option
 from .train import Sizes, divided, network_for
 from .watching import Run
 
@@ -63,7 +63,7 @@ def run_of(
     if data is None:
         if _is_model(Path(source)):
             raise BadInput(f"{source} is a model, which holds no data: name both, {source} and then DATA.")
-        rows = divided(load_dataset(source, target), None, seed).train
+        rows = divided(load_dataset(source, target), None, seed, stored_preparation(source)).train
         net = network_for(rows, hidden, "sigmoid")
         return Run(net, SGD(rate), rows, initial_state(net, seed=seed, dtype="float64"), batch, seed)
     net, opt, state = load(source)
@@ -71,7 +71,8 @@ def run_of(
     state = replace(state, epoch_losses=(), epoch_sum=0.0)
     preparation = preparation_of(Path(source))
     raw = load_dataset(data, target or preparation.target if Path(data).is_file() else target)
-    return Run(net, opt, preparation.apply_to(raw), state, batch, seed)
+    rows = raw if is_prepared(data, Path(source), preparation) else preparation.apply_to(raw)
+    return Run(net, opt, rows, state, batch, seed)
 
 
 def _is_model(path: Path) -> bool:
