@@ -77,8 +77,10 @@ def main() -> None:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = used.ru_utime + used.ru_stime
         seconds, size = time.perf_counter() - start, table.stat().st_size / 1e6
-    print(f"{given.kind}, {size:,.0f} MB: {seconds:.0f} s, {size / seconds:.0f} MB/s ({size / cpu:.0f} MB for each second "
-          f"of processor time); peak {most['VmHWM']} MB, without pages of files {most['RssAnon']} MB; {said}")  # fmt: skip
+    print(
+        f"{given.kind}, {size:,.0f} MB: {seconds:.0f} s, {size / seconds:.0f} MB/s, and {size / cpu:.0f} MB for each "
+        f"second of processor time; peak {most['VmHWM']} MB, {most['RssAnon']} MB without pages of files; {said}"
+    )
     sys.exit(process.returncode)
 
 
