@@ -46,7 +46,7 @@ class TestPerturb:
 
     def test_the_procedure_is_twenty_lines(self):
         source = (ROOT / "examples" / "perturb.py").read_text("utf-8")
-        body = source[source.index("def loss") : source.index("if __name__")]
+        body = source[source.index("def loss") : source.index('if __name__')]
         assert len([line for line in body.splitlines() if line.strip()]) <= 20
 
     def test_it_runs(self):

@@ -183,6 +183,7 @@ class TestDiverged:
         error = pickle.loads(pickle.dumps(bl.Diverged("text", state=3)))
         assert (str(error), error.state) == ("text", 3)
 
+
     def test_parameters_that_leave_first_while_the_loss_stays_finite(self):
         """Behind a saturated sigmoid the loss stays finite while a weight runs to infinity: found by halves."""
         net = bl.Network([1, 1], output="sigmoid", loss="binary_cross_entropy")

@@ -135,9 +135,7 @@ def backward(net: Network, layers: Layers, zs: list[Floats], activations: list[F
     """∂Lᵢ/∂z (B, fan_out) of every layer: from the output down, each from the layer above it."""
     deltas = [output_delta(net, zs[-1], activations[-1], y)]
     for l in range(len(layers) - 2, -1, -1):  # noqa: E741 (l is the layer, here as everywhere)
-        deltas.insert(
-            0, passed_down(deltas[0], layers[l + 1].W) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l])
-        )
+        deltas.insert(0, passed_down(deltas[0], layers[l + 1].W) * ACTIVATIONS[net.activations[l]].slope(zs[l], activations[l]))
     return deltas
 
 
@@ -252,6 +250,4 @@ def step(
     after = replace(state, parameters=state.parameters + change, slots=slots, step=state.step + 1)
     loss = float(s @ example_losses) * batch_factor(net, s)
     layers = tuple(map(TraceLayer, zs, activations, deltas))
-    return Trace(
-        net, opt, state, x, y, s, rate, layers, example_losses, loss, reduced, Layers(net.sizes, change), after
-    )
+    return Trace(net, opt, state, x, y, s, rate, layers, example_losses, loss, reduced, Layers(net.sizes, change), after)

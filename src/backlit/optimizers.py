@@ -197,6 +197,7 @@ class StepDecay(_Record):
     every: int = _checked(_count)
     factor: float = _checked(_positive, default=0.1)
 
+
     def __call__(self, step: int, epoch_losses: Sequence[float] = ()) -> float:
         return self.rate * self.factor ** (step // self.every)
 
@@ -209,6 +210,7 @@ class Exponential(_Record):
     factor: float = _checked(_positive)
     every: int = _checked(_count, default=1)
 
+
     def __call__(self, step: int, epoch_losses: Sequence[float] = ()) -> float:
         return self.rate * self.factor ** (step / self.every)
 
@@ -220,6 +222,7 @@ class Cosine(_Record):
     rate: float = _checked(_positive)
     steps: int = _checked(_count)
     final: float = _checked(_at_least_zero, default=0.0)
+
 
     def __call__(self, step: int, epoch_losses: Sequence[float] = ()) -> float:
         return _cosine(self.rate, self.final, step / self.steps)
@@ -239,6 +242,7 @@ class OneCycle(_Record):
     start_divisor: float = _checked(_positive, default=25.0)
     final_divisor: float = _checked(_positive, default=1e4)
 
+
     def __call__(self, step: int, epoch_losses: Sequence[float] = ()) -> float:
         start = self.peak / self.start_divisor
         top = self.rise * self.steps
@@ -256,6 +260,7 @@ class WarmUp(_Record):
 
     rate: Rate = _checked(_rate)
     steps: int = _checked(_count)
+
 
     def __call__(self, step: int, epoch_losses: Sequence[float] = ()) -> float:
         if step < self.steps:

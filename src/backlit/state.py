@@ -269,11 +269,8 @@ def _arrays(name: str, given: Sequence[ArrayLike], shapes: Sequence[tuple[int, .
             raise BadInput(f"{where} must be numbers of shape {shape}; got {entry!r:.80}.") from None
         if array.shape != shape:
             turned = " It is transposed: give its .T." if array.shape == shape[::-1] and len(shape) == 2 else ""
-            raise BadInput(
-                f"{where} must have shape {shape}, (fan_in, fan_out); got {array.shape}.{turned}"
-                if len(shape) == 2
-                else f"{where} must have shape {shape}; got {array.shape}."
-            )
+            raise BadInput(f"{where} must have shape {shape}, (fan_in, fan_out); got {array.shape}.{turned}"
+                           if len(shape) == 2 else f"{where} must have shape {shape}; got {array.shape}.")
         if not np.isfinite(array).all():
             raise BadInput(f"{where} holds NaN or infinity; finite numbers are wanted.")
         arrays.append(array)

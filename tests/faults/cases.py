@@ -122,7 +122,6 @@ def checkpoints_on_a_full_disk(folder: Path) -> Outcome:
     """The disk fills up during training: the run goes on, and says that its checkpoints aren't written."""
     x, y = np.random.default_rng(0).standard_normal((300, 100)), np.zeros((300, 10))
     with small_disk(folder / "full") as disk:
-
         def fill(progress: bl.Progress) -> None:
             if progress.epoch == 3:
                 room = os.statvfs(disk)
