@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import chain
-from .batches import Order, Rows, cut, epoch_rows, steps_per_epoch
+from .batches import BLOCK, Order, Rows, cut, epoch_rows, steps_per_epoch
 from .data import Dataset
+from .data.mapped_rows import ReadAhead
 from .engines import open_engine
 from .errors import BadInput, Diverged
 from .network import Network
@@ -98,6 +99,7 @@ def train(
     order: Order = "shuffled",
     watch: Iterable[int] = (),
     stretch: int | None = None,
+    reports_every: int | None = None,
 ) -> Iterator[Progress]:
     """Trains by mini-batch gradient descent: a generator of Progress, stopped at any time with break.
 
@@ -110,6 +112,7 @@ def train(
              state has behind it are not seen again.
     stretch: the most steps between two Progress; 1 shows every step. Multiples of it, counted from each epoch's
              beginning, always have their Progress, whatever the clock does. Without it, about 0.05 seconds of steps.
+    reports_every: updates, counted from the State's first one, whose multiples always have their Progress too.
 
     ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
     what doesn't fit; Diverged, with the last finite State, when the numbers run away.
@@ -133,7 +136,10 @@ def train(
             f"0 to {per_epoch * epochs - 1}."
         )
     longest = None if stretch is None else _count("stretch", stretch, 1)
-    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), frozenset(watched), longest)
+    every = None if reports_every is None else _count("reports_every", reports_every, 1)
+    plan = _Plan(
+        net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), frozenset(watched), longest, every
+    )
     return _Run(plan, state.for_optimizer(opt)).epochs()
 
 
@@ -173,6 +179,7 @@ class _Plan:
     epoch_rows: int
     watch: frozenset[int]
     longest: int | None
+    every: int | None
 
     @property
     def per_epoch(self) -> int:
@@ -217,9 +224,12 @@ class _Run:
         first, done = divmod(self.step, per_epoch)
         for epoch in range(first, plan.epochs):
             rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
+            ahead = self.ahead(rows)
             for block in cut(rows, plan.batch_size, done):
                 while len(block):
                     k = self.stretch(len(block))
+                    if ahead is not None:
+                        ahead.until(self.step % per_epoch * plan.batch_size)
                     losses, rate, watched = self.advance(block[:k])
                     block = block[k:]
                     if self.step == plan.epochs * per_epoch:
@@ -238,12 +248,20 @@ class _Run:
                     )
             done = 0
 
+    def ahead(self, rows: Rows) -> ReadAhead | None:
+        """What reads a file's blocks before the engine comes to them, where the rows come in blocks from a file."""
+        if self.plan.order != "shuffled_in_blocks" or getattr(self.engine, "holds_data", False):
+            return None
+        return ReadAhead(self.plan.data.x, rows, BLOCK)
+
     def stretch(self, left: int) -> int:
-        """How many steps to run in one call: about STRETCH seconds of them, and a watched step alone."""
+        """How many steps to run in one call: about STRETCH seconds of them, up to a multiple, a watched one alone."""
         to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
         longest = self.plan.longest
         to_multiple = left if longest is None else longest - self.step % self.plan.per_epoch % longest
-        return max(1, min(left, self.steady or self.k, to_watched, to_multiple))
+        every = self.plan.every
+        to_report = left if every is None else every - self.step % every
+        return max(1, min(left, self.steady or self.k, to_watched, to_multiple, to_report))
 
     def advance(self, rows: Rows) -> tuple[NDArray[np.float64], float, tuple[Watched, ...]]:
         """Runs one stretch of rows (k, B): its losses (k,), its last rate, the watched step if it is one."""

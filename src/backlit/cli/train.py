@@ -12,6 +12,7 @@ import click
 
 from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
+from ..data.arrays import blocks
 from ..data.columns import Unseen
 from ..engines import ENGINES
 from ..errors import BadInput
@@ -245,7 +246,7 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
     if stored is not None:
         return Parts(train, held, lambda: test or raw.test or train, stored)
     # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
-    scale = not (train.x.min() >= 0 and train.x.max() <= 1)
+    scale = not all(block.min() >= 0 and block.max() <= 1 for _, block in blocks(train.x))
     preparation = Preparation.learn(train, scale=scale, scale_target=train.classes is None)
     apply = preparation.apply_to
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import BadInput
 from . import arrays
 from .arrays import Array
+from .mapped_rows import RowView, as_array
 from .targets import Label, Net, codes, labels_in, targets_of
 from .wording import shown
 
@@ -77,7 +78,7 @@ class Dataset:
 
     @property
     def x(self) -> Array:
-        """(N, n_in), read-only."""
+        """(N, n_in), read-only: an array, or for rows taken from a memory map a RowView, which indexing makes one."""
         return self._x
 
     @property
@@ -168,7 +169,10 @@ class Dataset:
         return self._last[1]
 
     def take(self, rows: object) -> Dataset:
-        """The rows with these numbers (from 0, in this order), copied into memory, without a test part."""
+        """The rows with these numbers (from 0, in this order), without a test part.
+
+        They are copied into memory; of a memory map only y and the weights, and x is a RowView of the file.
+        """
         numbers = np.asarray(rows)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or numbers.size == 0:
             raise BadInput(f"rows has shape {numbers.shape} and type {numbers.dtype}: wanted at least one whole number")
@@ -177,7 +181,12 @@ class Dataset:
             place = int(np.argmax(outside))
             raise BadInput(f"rows[{place}] is {int(numbers[place])}: wanted 0 to {len(self) - 1}")
         part = object.__new__(Dataset)  # its values have been checked before: once is enough
-        part._x = arrays.as_view("x", np.asarray(self._x)[numbers])
+        if isinstance(self._x, RowView):
+            part._x = as_array(RowView(self._x.base, self._x.rows[numbers]))
+        elif isinstance(self._x, np.memmap):
+            part._x = as_array(RowView(self._x, numbers))
+        else:
+            part._x = arrays.as_view("x", np.asarray(self._x)[numbers])
         part._y = arrays.as_view("y", np.asarray(self._y)[numbers])
         part._sample_weight = None
         if self._sample_weight is not None:
@@ -192,8 +201,8 @@ class Dataset:
         """(train, rest): ``share`` of the rows, drawn at random, and the others; same seed, same parts.
 
         With ``stratify``, classes of two or more rows each are divided alike: each is within one row of its
-        share. Both parts keep the order of the rows, so a memory map is read once from front to back; both
-        are copies in memory. Data too large for that is divided into two files beforehand.
+        share. Both parts keep the order of the rows. They are copies in memory, but for x of a memory map,
+        which stays in its file.
         """
         n = len(self)
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:

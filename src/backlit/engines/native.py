@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import Dataset
+from ..data.mapped_rows import RowView
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
 from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
@@ -86,8 +87,10 @@ class Engine:
 
     def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None) -> None:
         self._opt, self._start, self._dtype = opt, state, state.dtype
-        self._x = _for_core(data.x, self._dtype)
-        self._n_rows = len(data.x)
+        # Some rows of a memory map are read from the whole of it, at their own places.
+        self._places = data.x.rows if isinstance(data.x, RowView) else None
+        self._x = _for_core(data.x.base if isinstance(data.x, RowView) else data.x, self._dtype)
+        self._n_rows = len(data)
         self._slots = slots_of(opt)
         core = _available_core()
         self._core = (core.Core64 if self._dtype == np.float64 else core.Core32)(
@@ -108,10 +111,11 @@ class Engine:
         """k steps; see engines.Engine. Ctrl-C stops it between two steps."""
         rows = np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64)
         rates = np.ascontiguousarray(checked_rates(self._rates(len(rows), rates), len(rows)))
+        places = rows if self._places is None else self._places[rows]
         if _fits_core(self._x, self._dtype):
-            return self._core.advance(self._x, rows, rows, rates)
+            return self._core.advance(self._x, places, rows, rates)
         losses = np.empty(len(rows))
-        for steps, gathered in self._gathered(rows):
+        for steps, gathered in self._gathered(places):
             positions = np.arange(rows[steps].size).reshape(rows[steps].shape)
             losses[steps] = self._core.advance(gathered, positions, rows[steps], rates[steps])
         return losses
@@ -132,7 +136,7 @@ class Engine:
         return [rate_at(self._opt.rate, now + i, self._start.epoch_losses) for i in range(steps)]
 
     def _gathered(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Floats]]:
-        """The rows of x (steps · B, n_in) for a few steps at a time, in the core's dtype."""
+        """These rows of x (steps · B, n_in) for a few steps at a time, in the core's dtype."""
         step_bytes = rows.shape[1] * self._x.shape[1] * self._dtype.itemsize
         stride = max(1, CONVERT_PIECE_BYTES // step_bytes)
         for start in range(0, len(rows), stride):

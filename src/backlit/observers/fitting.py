@@ -75,6 +75,7 @@ def fit(
             keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain)))
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
+        every = None if checkpoints is None else checkpoints.interval[0]  # a report wherever one is due
         run = train(
             net,
             opt,
@@ -86,6 +87,7 @@ def fit(
             engine=engine,
             order=order,
             watch=watch,
+            reports_every=every,
         )
         if validator is not None and validator.wants_to_stop:
             run = iter(())
