@@ -148,7 +148,8 @@ def train(
             f"0 to {per_epoch * epochs - 1}."
         )
     longest = None if stretch is None else _count("stretch", stretch, 1)
-    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), frozenset(watched), longest, noise)
+    seen = frozenset(watched)
+    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), seen, longest, noise)
     return _Run(plan, state.for_optimizer(opt)).epochs()
 
 

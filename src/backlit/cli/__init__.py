@@ -20,6 +20,8 @@ COMMANDS = {
     "evaluate": "Loss and score of a saved model on a data set.",
     "predict": "Outputs of a saved model for the rows of a file.",
     "step": "One step of training, written out as tables.",
+    "advise": "How large a batch, and which learning rate, from short runs on a data set.",
+    "examples": "Which rows matter to a saved model: wrong labels, classes that disagree, idle units.",
     "check": "What is wrong with the backpropagation in a Python file.",
     "export": "Write a saved model as ONNX or as a PyTorch state dict.",
     "explain": "The chain-rule factors of one weight, or a page to explore steps on.",

@@ -1,7 +1,8 @@
 """Engines carry a State k steps forward, each with one technology. Here: which there are, and how one is opened.
 
 An engine prints nothing, reads no files and does not choose the order of the rows. A new one is a module with a
-function ``availability()`` and a class ``Engine`` (for AUTO also functions ``forward`` and ``examples``), and a row in the table below.
+function ``availability()`` and a class ``Engine`` (for AUTO also functions ``forward`` and ``examples``), and a row in
+the table below.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class History:
     noise_step: list[int] = field(default_factory=list)
     gradient_square: list[float] = field(default_factory=list)
     gradient_variance: list[float] = field(default_factory=list)
-    noise_sums: list[float] = field(default_factory=list, repr=False)  # of the newest point: rows, Σ rows·each of the two
+    noise_sums: list[float] = field(default_factory=list, repr=False)  # of the newest point: rows, Σ rows·each
     interrupted: bool = False
 
     @property
@@ -49,7 +49,7 @@ class History:
         return [variance / square if square > 0 else float("inf") for variance, square in pairs]
 
     def mean_noise_scale(self, share: float = 0.5) -> float:
-        """The noise scale over the last ``share`` of the run: both numbers averaged apart, then divided. NaN without."""
+        """Over the last ``share`` of the run: both numbers averaged apart, then divided. NaN without a curve."""
         first = round(len(self.noise_step) * (1 - share))
         square, variance = sum(self.gradient_square[first:]), sum(self.gradient_variance[first:])
         return float("nan") if not self.noise_step else variance / square if square > 0 else float("inf")
@@ -63,7 +63,7 @@ class History:
             self.rate.append(progress.rate)
 
     def _add_noise(self, step: int, noise: np.ndarray[Any, Any], rows: int) -> None:
-        """Adds estimates (k, 2) of the steps from ``step`` on, in their order: the sums don't depend on the stretches."""
+        """Adds estimates (k, 2) of the steps from ``step`` on, in order: the sums don't depend on the stretches."""
         if rows < 2:
             return
         shares = np.concatenate([np.full((len(noise), 1), rows), rows * noise], axis=1)  # (k, 3)
