@@ -51,9 +51,10 @@ def signal_and_noise(
     """
     if rows < 2:
         return np.full((len(mean_square), 2), np.nan)
-    signal = (rows * square_of_mean - mean_square) / (rows - 1)
-    noise = (mean_square - square_of_mean) * (rows / (rows - 1))
-    if population is not None:
-        signal = signal + noise / population
-        noise = noise * ((population - 1) / population)
+    with np.errstate(all="ignore"):  # a run that leaves the finite numbers is told by its losses
+        signal = (rows * square_of_mean - mean_square) / (rows - 1)
+        noise = (mean_square - square_of_mean) * (rows / (rows - 1))
+        if population is not None:
+            signal = signal + noise / population
+            noise = noise * ((population - 1) / population)
     return np.stack([signal, noise], axis=1)

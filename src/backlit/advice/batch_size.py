@@ -159,9 +159,10 @@ def advise_batch_size(
     With noise scale N = tr Σ/‖G‖², the best rate at batch size B is a share 1/(1 + N/B) of the one without noise, and
     so is the best fall of the loss by one update (McCandlish et al., 2018, arXiv 1812.06162, equations 2.6 and 2.7):
     updates to a given loss go with 1 + N/B, examples with B + N. This takes each rate at its best, the noise as
-    measured over the second half of the brief training, and the loss as alike curved in all directions. It is guidance for plain
-    gradient descent; the link between noise scale and best batch size has been questioned since (arXiv 2505.23971), and
-    Adam, whose steps hardly grow with the gradient, follows it even less. That is why ``check`` measures instead.
+    measured over the second half of the brief training, and the loss as alike curved in all directions. It is guidance
+    for plain gradient descent; the link between noise scale and best batch size has been questioned since (arXiv
+    2505.23971), and Adam, whose steps hardly grow with the gradient, follows it even less. That is why ``check``
+    measures instead.
 
     The time per example is measured on this machine, with the engine that "auto" takes. Raises BadInput for what
     doesn't fit, Diverged if the brief training does.

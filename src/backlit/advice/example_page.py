@@ -19,6 +19,7 @@ from .example_tables import (
     disagreeing,
     headline,
     idle_sentences,
+    listed,
     opposed,
     printed,
 )
@@ -73,7 +74,7 @@ def _largest(report: ExampleReport) -> str:
         rows.append(f"<tr{other}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
     table = _table(("row", "label", "prediction", "loss", "‖g‖", "× median"), rows)
     note = f"<p>{escape(disagreeing(report))} Rows are counted from 0.</p>"
-    return f"<h2>The longest gradients</h2>{note}{_gallery(report)}{table}"
+    return f"<h2>{listed(report).capitalize()}</h2>{note}{_gallery(report)}{table}"
 
 
 def _gallery(report: ExampleReport) -> str:

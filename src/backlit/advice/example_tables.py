@@ -40,6 +40,13 @@ def headline(report: ExampleReport) -> str:
     return text
 
 
+def listed(report: ExampleReport) -> str:
+    """What the listed rows are: ``the longest gradients``."""
+    from .examples import BY
+
+    return BY[report.by]
+
+
 def disagreeing(report: ExampleReport) -> str:
     """How many of the listed are predicted otherwise than they are labelled; nothing for numbers."""
     if not report.classes:
@@ -55,7 +62,7 @@ def idle_sentences(report: ExampleReport) -> list[str]:
 
 def _idle(units: IdleUnits) -> str:
     some = ", ".join(map(str, units.units[:12])) + (", …" if len(units.units) > 12 else "")
-    are = "unit is" if len(units.units) == 1 else "units are"
+    are = "units is" if len(units.units) == 1 else "units are"
     return f"layer {units.layer}: {len(units.units)} of {units.of} {are} {units.what} on all rows: {some}"
 
 
@@ -96,7 +103,7 @@ def _largest_table(report: ExampleReport) -> Table:
     from rich.text import Text
 
     columns = "row", "label", "prediction", "loss", "‖g‖", "× median"
-    table = new_table("\nthe longest gradients (rows counted from 0)", *columns)
+    table = new_table(f"\n{listed(report)} (rows counted from 0)", *columns)
     for e in report.largest:
         words = printed(e.label), printed(e.prediction)
         numbers = f"{e.loss:.4g}", f"{e.norm:.4g}", f"{e.times:,.3g}" if np.isfinite(e.times) else "–"

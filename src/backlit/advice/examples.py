@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 BLOCK = 4096  # rows at a time
+# by what rows are listed -> what these are called
+BY = {"gradient": "the longest gradients", "loss": "the largest losses"}
 AGREEMENT_NUMBERS = 50_000_000  # classes · parameters that the mean gradients of the classes may take
 
 
@@ -66,7 +68,8 @@ class IdleUnits(NamedTuple):
 class ExampleReport:
     """What ``example_report`` found. Show it by ``print(report)``, in a notebook, or as a page: ``report.html()``.
 
-    losses, norms: (N,) of every row. largest: the examples with the longest gradients, longest first.
+    losses, norms: (N,) of every row. largest: the examples with the longest gradients, longest first; or, ``by``
+               "loss", with the largest losses.
     classes:   one line per class, none for numbers. agreement: (C, C), the cosine between the mean gradients of two
                classes, ⟨G_c, G_d⟩/(‖G_c‖·‖G_d‖): below 0, an update that helps one harms the other. None for numbers.
     idle:      hidden units that are dead or saturated on all rows.
@@ -74,6 +77,7 @@ class ExampleReport:
     """
 
     network: Network
+    by: str
     losses: NDArray[np.float64]
     norms: NDArray[np.float64]
     largest: tuple[Example, ...]
@@ -86,6 +90,7 @@ class ExampleReport:
         """Everything but the pictures as plain numbers, for JSON."""
         return {
             "rows": len(self.norms),
+            "by": self.by,
             "largest": [example._asdict() for example in self.largest],
             "classes": [summary._asdict() for summary in self.classes],
             "agreement": None if self.agreement is None else self.agreement.tolist(),
@@ -124,26 +129,29 @@ class ExampleReport:
         if self.images is None:
             raise BadInput("example_report: the rows are not square pictures, so there is nothing to draw.")
         captions = [f"row {e.row}\n{printed(e.label)}, read {printed(e.prediction)}" for e in self.largest]
-        title = f"the {len(self.largest)} longest gradients of {len(self.norms):,} rows: label, what the network reads"
+        title = f"{BY[self.by]} of {len(self.norms):,} rows: label, and what the network reads"
         return examples(self.images, captions, title)
 
 
-def example_report(net: Network, state: State, data: Any, largest: int = 50) -> ExampleReport:
+def example_report(net: Network, state: State, data: Any, largest: int = 50, by: str = "gradient") -> ExampleReport:
     """Which examples of ``data`` pull hardest at the parameters of ``state``, and who pulls against whom.
 
     data:    a Dataset or a pair (x, y): N rows.
-    largest: how many of the longest gradients are listed.
+    largest: how many rows are listed: those with the longest gradients, or with by="loss" the largest losses.
 
     The length of an example's gradient needs its activations and deltas only: ‖gᵢ‖² = Σ over layers (‖aᵢ‖² + 1)·‖δᵢ‖²
     (Goodfellow, 2015, arXiv 1510.01799). Once a network has learned most rows, the longest gradients belong to what
     contradicts the rest: wrong labels, broken inputs, rare cases. Lengths are of the example's own loss, before sample
-    weights; the mean gradients of the classes are weighted. Raises BadInput for what doesn't fit.
+    weights; the mean gradients of the classes are weighted. For wrong labels alone the loss is as good a sign, or a
+    better one; the length of the gradient says whom the parameters follow. Raises BadInput for what doesn't fit.
     """
     check_state("example_report", net, state)
     dataset = Dataset.of(data)
     dataset.check_inputs(net)
     if isinstance(largest, bool) or not isinstance(largest, int | np.integer) or largest < 1:
         raise BadInput(f"example_report: largest must be a whole number of at least 1; got {largest!r}.")
+    if by not in BY:
+        raise BadInput(f"example_report: by must be 'gradient' or 'loss'; got {by!r}.")
     targets = dataset.targets(net)
     with np.errstate(all="ignore"):
         losses, squares = losses_and_squares(net, state, np.asarray(dataset.x), targets)
@@ -156,9 +164,9 @@ def example_report(net: Network, state: State, data: Any, largest: int = 50) -> 
     codes = _classes_of(net, dataset, targets)
     names = () if codes is None else tuple(dataset.classes or range(int(codes.max()) + 1))
     agreement, units = _passes(net, state, dataset, targets, codes, len(names))
-    rows = np.argsort(-norms, kind="stable")[:largest]
+    rows = np.argsort(-(norms if by == "gradient" else losses), kind="stable")[:largest]
     return ExampleReport(
-        net, losses, norms, _listed(net, state, dataset, targets, names, losses, norms, rows),
+        net, by, losses, norms, _listed(net, state, dataset, targets, names, losses, norms, rows),
         _summaries(names, codes, losses, norms), agreement, units, _images(dataset, rows),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..advice import example_report
+from ..advice.examples import BY
 from ..data import load_dataset
 from ..data.columns import Unseen
 from ..model_file import load
@@ -28,11 +29,19 @@ from .train import check_writable
 @data_argument
 @target_option
 @click.option("--top", type=click.IntRange(min=1, max=1000), default=20, show_default=True, help="How many to list.")
+@click.option("--by", type=click.Choice(list(BY)), default="gradient", show_default=True, help="What to list.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="PAGE", help="Write it as a page, pictures included.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the listed rows, if pictures.")
 @json_option
 def command(
-    model: Path, data: str, target: str | None, top: int, html: Path | None, plot: Path | None, as_json: bool
+    model: Path,
+    data: str,
+    target: str | None,
+    top: int,
+    by: str,
+    html: Path | None,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
     """Which rows of DATA matter to the saved MODEL: the longest gradients, often wrong labels; classes that disagree.
 
@@ -48,7 +57,7 @@ def command(
     unseen: Unseen = {}
     dataset = preparation.apply_to(raw, unseen)
     tell_unseen(unseen)
-    report = example_report(net, state, dataset, largest=top)
+    report = example_report(net, state, dataset, largest=top, by=by)
     if html is not None:
         html.write_text(report.html(), encoding="utf-8")
     if plot is not None:
