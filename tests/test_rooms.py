@@ -87,7 +87,7 @@ def test_a_file_says_what_lives_there_and_keeps_its_size(file):
 HOMES = {
     "numpy.random": {"state", "batches", "data/dataset.py", "nielsen/network", "estimators"},
     "random": {"nielsen"},
-    "time": {"training", "observers", "data", "checks", "estimators", "cli"},
+    "time": {"training", "observers", "data", "checks", "estimators", "cli", "advice"},
     "sklearn": {"estimators", "data", "export"},
     "torch": {"checks", "export"},
     "jax": {"engines/jax.py"},

@@ -25,7 +25,6 @@ from ..training import train
 from .rate import RangeTest, range_test
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     from rich.console import Group
 
 LARGEST = 4096  # batch sizes are the powers of 2 up to here, or to the number of rows
@@ -132,7 +131,7 @@ class BatchAdvice:
 
         return as_html(self.__rich__())
 
-    def picture(self) -> Figure:
+    def picture(self) -> Any:
         """Noise scale over training, progress and time by batch size, as a matplotlib Figure (extra ``plot``)."""
         from ..explanations.advice_pictures import batch_sizes
 

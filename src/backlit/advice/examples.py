@@ -23,7 +23,6 @@ from ..network import Network
 from ..state import Floats, State, check_state
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     from rich.console import Group
 
 BLOCK = 4096  # rows at a time
@@ -121,7 +120,7 @@ class ExampleReport:
 
         return fragment(self)
 
-    def picture(self) -> Figure:
+    def picture(self) -> Any:
         """The pictures of the largest as a matplotlib Figure (extra ``plot``). BadInput where rows are no pictures."""
         from ..explanations.advice_pictures import examples
         from .example_tables import printed

@@ -20,7 +20,6 @@ from ..optimizers import SGD, Optimizer, check_optimizer
 from ..state import State, check_state, initial_state
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     from rich.console import Group
 
 SMOOTH = 0.9  # what a step's smoothed loss keeps of the one before
@@ -70,7 +69,7 @@ class RangeTest:
 
         return as_html(self.__rich__())
 
-    def picture(self) -> Figure:
+    def picture(self) -> Any:
         """Loss over the rate, with the marked rates, as a matplotlib Figure (extra ``plot``)."""
         from ..explanations.advice_pictures import rates
 
