@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 LARGEST = 4096  # batch sizes are the powers of 2 up to here, or to the number of rows
 UPDATES = 1000  # of the brief training, at least one epoch
 POINT = 50  # updates that one point of its noise curve averages
-ROUND, ROUNDS = 0.01, 7  # seconds of steps in one measurement of time, and how often all sizes are gone around
+# Seconds of steps in one measurement of time, and how often all sizes are gone around: many short ones, so that one of
+# them is left alone by the machine's other work.
+ROUND, ROUNDS = 0.003, 15
 CHECK_STEPS, CHECK_ROWS = 100, 20_000  # of the measured check: an epoch of at most so many rows, or so many updates
 CHECK_RUNS = 5  # orders of the rows
 LOSS_ROWS = 10_000  # rows over which a loss is measured

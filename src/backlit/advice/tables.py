@@ -100,7 +100,7 @@ def _plain_rule(advice: BatchAdvice) -> str:
 
 
 def _sizes_table(advice: BatchAdvice) -> Table:
-    title = f"\nto a loss of {advice.loss:.4g}: updates by the formula, time as measured here (· trained, ◀ shortest)"
+    title = f"\nto a loss of {advice.loss:.4g}; · as trained, ◀ shortest"
     columns = "batch size", "progress an update", "time an example", "an update", "updates", "all of it", ""
     table = new_table(title, *columns)
     for size in advice.sizes:
@@ -143,8 +143,13 @@ def _check_sentence(advice: BatchAdvice) -> str:
     if max(first.losses + second.losses) == np.inf:
         return f"{rows}: a rate that the formula gives has diverged; here it is a rate for smaller batches."
     small, large = (advice.check_loss - statistics.fmean(trial.losses) for trial in (first, second))
-    if small <= 2 * max(statistics.stdev(trial.losses) for trial in (first, second)):
+    if small <= 2 * statistics.stdev(first.losses):
         return f"{rows}, the loss fell by less than it depends on the order of the rows: this check tells nothing here."
+    if large <= 0:
+        return (
+            f"{rows}, the loss rose at the rate that the formula gives for {second.batch} ({second.rate:.2g}): here the "
+            "curvature limits the rate, not the noise, and larger batches won't bring what the table promises."
+        )
     expected = f"; the formula expects {100 * (second.expected or 0):.0f} %"
     return (
         f"{rows}, batches of {second.batch} took half the updates and fell {100 * large / small:.0f} % as far as "
