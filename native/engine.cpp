@@ -137,8 +137,7 @@ long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double*
       if (thread == 0) next();
       if (threads > 1) place.wait();
       if (!more) return;
-      kernels_.step(plan, thread, threads);
-      if (squares) kernels_.row_squares(plan, thread, threads);
+      (squares ? kernels_.measured_step : kernels_.step)(plan, thread, threads);
       if (threads > 1) place.wait();
       if (thread == 0) {
         if (squares) reduced_squares(plan, threads, squares + 2 * step);
@@ -201,7 +200,6 @@ void Predictor<T>::examples(const T* x, const T* targets, long rows, double* los
     plan.row_scales[r] = 1;
   }
   kernels_.backward(plan);
-  kernels_.row_squares(plan, 0, 1);
   std::copy_n(plan.row_losses, rows, losses);
   std::copy_n(plan.row_squares, rows, squares);
 }

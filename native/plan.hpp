@@ -80,9 +80,9 @@ template <class T>
 struct Kernels {
   long lanes;                                                  // numbers per register
   void (*step)(const Plan<T>&, long thread, long threads);     // forward, losses, backward, update
+  void (*measured_step)(const Plan<T>&, long thread, long threads);  // the same, and row_squares and squares
   void (*forward)(const Plan<T>&, T* out);                     // out (batch, fan_out of the last layer)
-  void (*backward)(const Plan<T>&);                            // forward, losses, deltas of all layers; no update
-  void (*row_squares)(const Plan<T>&, long thread, long threads);  // after step or backward: plan.row_squares
+  void (*backward)(const Plan<T>&);                            // forward, losses, deltas, row_squares; no update
   double (*burn)(long rounds);  // multiply-adds only, to measure the peak; the number of operations done
 };
 

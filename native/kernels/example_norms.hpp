@@ -41,7 +41,16 @@ void row_squares(const Plan<T>& plan, long thread, long threads) {
   }
 }
 
-// Forward, the losses of the rows, and the deltas of every layer. One thread.
+// A step that also adds up the squares of the batch's gradient, in a register of the thread's own, and of its rows'.
+template <class T>
+void measured_step(const Plan<T>& plan, long thread, long threads) {
+  Plan<T> own = plan;
+  own.rule.squares = plan.squares[thread];
+  step(own, thread, threads);
+  row_squares(own, thread, threads);
+}
+
+// Forward, the losses of the rows, the deltas of every layer, and plan.row_squares: no update. One thread.
 template <class T>
 void backward(const Plan<T>& plan) {
   const long last = plan.layer_count - 1;
@@ -51,6 +60,7 @@ void backward(const Plan<T>& plan) {
     output_block(plan, plan.layers[last], plan.scratch[0], first, rows);
   });
   for (long l = last; l > 0; --l) delta_below(plan, l, 0, 1);
+  row_squares(plan, 0, 1);
 }
 
 }  // namespace

@@ -196,14 +196,12 @@ void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a,
   const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
   const long panels = layer.doubles + layer.singles, width = 2 * LANES<T>, rows = layer.fan_in;
   const Range mine = part({0, panels * rows}, thread, threads);
-  Rule<T> rule = plan.rule;
-  rule.squares = plan.squares ? plan.squares[thread] : nullptr;
   for (long panel = 0; panel < panels; ++panel) {
     const long begin = mine.begin > panel * rows ? mine.begin - panel * rows : 0;
     const long end = mine.end < (panel + 1) * rows ? mine.end - panel * rows : rows;
     if (begin >= end) continue;
     const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
-                              all + (layer.weights + panel * rows * width), rule};
+                              all + (layer.weights + panel * rows * width), plan.rule};
     if (panel < layer.doubles)
       update_panel<T, KIND, 2>(u, begin, end);
     else
@@ -212,11 +210,11 @@ void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a,
   if (layer.strips && thread == 0) {
     using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
     const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
-                              all + layer.strip_start, rule};
+                              all + layer.strip_start, plan.rule};
     update_strips_of<T, KIND>(layer.strips, Sizes{})(u, rows, layer.strip_stride);
   }
   if (thread == threads - 1)
-    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, rule);
+    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
 }
 
 template <class T>
