@@ -241,7 +241,7 @@ void bind_precision(nb::module_& m, const char* name) {
            "parameters"_a.noconvert(), "slots"_a.noconvert(), "update"_a, "targets"_a.noconvert(),
            "weights"_a.none(), "threads"_a)
       .def("advance", &Core<T>::advance, "x"_a.noconvert(), "x_rows"_a.noconvert(), "data_rows"_a.noconvert(),
-           "rates"_a.noconvert(), "squares"_a.none())
+           "rates"_a.noconvert(), "squares"_a.none() = nb::none())
       .def("parameters", &Core<T>::parameters)
       .def("slot", &Core<T>::slot)
       .def_prop_ro("updates", [](const Core<T>& core) { return core.engine.updates(); });

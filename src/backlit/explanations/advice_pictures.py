@@ -79,6 +79,8 @@ def batch_sizes(advice: _Advice) -> Figure:
     total.plot(batches, [size.total for size in advice.sizes], color=FORWARD, marker=".")
     total.set(xlabel="batch size", ylabel="seconds", yscale="log")
     plain_numbers(total.yaxis)
+    total.yaxis.set_minor_formatter("{x:g}")  # there are few decades
+    total.tick_params(axis="y", which="minor", labelsize=7)
     for axis in (progress, total):
         axis.set_xscale("log", base=2)
         plain_numbers(axis.xaxis)
