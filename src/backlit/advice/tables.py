@@ -147,8 +147,8 @@ def _check_sentence(advice: BatchAdvice) -> str:
         return f"{rows}, the loss fell by less than it depends on the order of the rows: this check tells nothing here."
     if large <= 0:
         return (
-            f"{rows}, the loss rose at the rate that the formula gives for {second.batch} ({second.rate:.2g}): here the "
-            "curvature limits the rate, not the noise, and larger batches won't bring what the table promises."
+            f"{rows}, the loss rose at the rate that the formula gives for {second.batch} ({second.rate:.2g}): here "
+            "the curvature limits the rate, not the noise, and larger batches won't bring what the table promises."
         )
     expected = f"; the formula expects {100 * (second.expected or 0):.0f} %"
     return (
