@@ -47,6 +47,10 @@ void measured_step(const Plan<T>& plan, long thread, long threads) {
   Plan<T> own = plan;
   own.rule.squares = plan.squares[thread];
   step(own, thread, threads);
+  if (plan.narrow && plan.batch == 1) {  // a step that thread 0 has made alone, without meeting the others
+    if (thread == 0) row_squares(own, 0, 1);
+    return;
+  }
   row_squares(own, thread, threads);
 }
 
