@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..training import Progress
+from ..training import Progress, Watched
 
 LISTS = ("epoch", "loss", "validation_loss", "validation_score", "rate")
 NOISE_LISTS = ("noise_step", "gradient_square", "gradient_variance", "noise_sums")
@@ -20,7 +20,8 @@ class History:
     """One entry per finished epoch in every list; the validation lists are empty without validation.
 
     epoch (from 1), loss (mean over the epoch's rows, each at the parameters of its own step), validation_loss,
-    validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run.
+    validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run. ``watched``: the
+    steps that ``fit(..., watch=...)`` was to keep for looking at.
 
     With ``noise=True`` there is also a curve with a point for every 100 updates, the last one for those that are left:
     noise_step (the update at which it ends), gradient_square (‖G‖², the squared length of the true gradient),
@@ -38,6 +39,7 @@ class History:
     gradient_variance: list[float] = field(default_factory=list)
     noise_sums: list[float] = field(default_factory=list, repr=False)  # of the newest point: rows, Σ rows·each
     interrupted: bool = False
+    watched: list[Watched] = field(default_factory=list, repr=False)
 
     @property
     def noise_scale(self) -> list[float]:
@@ -55,6 +57,7 @@ class History:
         return float("nan") if not self.noise_step else variance / square if square > 0 else float("inf")
 
     def __call__(self, progress: Progress) -> None:
+        self.watched += progress.watched
         if progress.noise is not None:
             self._add_noise(progress.step - len(progress.noise), progress.noise, progress.rows)
         if progress.epoch_loss is not None:
