@@ -37,8 +37,9 @@ class Engine {
          long update, const T* targets, const T* weights, long rows, long threads);
 
   // Runs batches [from, steps) and returns how many it finished: all of them, or fewer when `seconds` are over.
-  // losses (steps): reduced loss of each batch before its update.
-  long advance(const Batches<T>& batches, long from, double* losses, double seconds);
+  // losses (steps): reduced loss of each batch before its update. squares (steps, 2), or null: of each batch
+  // Σ ‖c_i·g_i‖² and ‖Σ c_i·g_i‖² over its rows i, with c_i the sample weight times the reduction, without L2.
+  long advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds);
 
   void parameters(T* flat) const { network_.unpack(parameters_.get(), flat); }
   void slot(long i, T* flat) const { network_.unpack(slots_[i].get(), flat); }
@@ -52,7 +53,9 @@ class Engine {
   void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
   void set_rule(Rule<T>& rule, double rate, double weight_sum) const;
   double reduced_loss(const Plan<T>& plan) const;
-  long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double seconds, long threads);
+  void reduced_squares(const Plan<T>& plan, long threads, double* squares) const;
+  long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
+           long threads);
   long threads_for(long batch) const;
 
   const Kernels<T>& kernels_;
@@ -67,15 +70,17 @@ class Engine {
   double loss_factor_ = 0;  // of the batch being run: 1 or 1 / Σ weights
 };
 
-// out (rows, n_out) <- outputs of the network for x (rows, n_in), by one thread. Each row as if it were alone.
+// What a network makes of rows x (rows, n_in), by one thread. Each row as if it were alone.
 template <class T>
 class Predictor {
  public:
   Predictor(const Specification& network, const T* parameters);
-  void run(const T* x, long rows, T* out);
+  void run(const T* x, long rows, T* out);  // out (rows, n_out): the outputs
+  // The loss of each row (rows) and ‖g‖² of its gradient (rows), before sample weights. targets (rows, n_out).
+  void examples(const T* x, const T* targets, long rows, double* losses, double* squares);
   long inputs() const { return inputs_; }
   long outputs() const { return outputs_; }
-  static constexpr long most_rows = 240;  // of one call of run: outputs of wide layers stay in the cache
+  static constexpr long most_rows = 240;  // of one call: outputs of wide layers stay in the cache
 
  private:
   const Kernels<T>& kernels_;

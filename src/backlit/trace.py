@@ -51,6 +51,14 @@ class Trace:
 
         return example_gradients(self.network, self.inputs, [layer.delta for layer in self.layers])
 
+    @cached_property
+    def example_norms(self) -> Floats:
+        """‖gᵢ‖ (B,) of the example gradients, which needn't be made for it."""
+        from .example_norms import squared_norms
+
+        norms: Floats = squared_norms(self.inputs, [layer.delta for layer in self.layers]) ** 0.5
+        return norms
+
     def running_sum(self, i: int) -> Layers:
         """Σ sᵢgᵢ of the first i examples, in the order of the batch; i from 0 to B."""
         if not 0 <= i <= len(self.x):

@@ -21,7 +21,12 @@ class _Core:
         threads: int,
     ) -> None: ...
     def advance(
-        self, x: NDArray[Any], x_rows: NDArray[Any], data_rows: NDArray[Any], rates: NDArray[Any]
+        self,
+        x: NDArray[Any],
+        x_rows: NDArray[Any],
+        data_rows: NDArray[Any],
+        rates: NDArray[Any],
+        squares: NDArray[Any] | None = None,
     ) -> NDArray[Any]: ...
     def parameters(self) -> NDArray[Any]: ...
     def slot(self, i: int) -> NDArray[Any]: ...
@@ -33,6 +38,16 @@ class Core64(_Core): ...
 
 def forward(
     sizes: Sequence[int], activations: Sequence[str], parameters: NDArray[Any], x: NDArray[Any], out: NDArray[Any]
+) -> None: ...
+def examples(
+    sizes: Sequence[int],
+    activations: Sequence[str],
+    loss: str,
+    parameters: NDArray[Any],
+    x: NDArray[Any],
+    targets: NDArray[Any],
+    losses: NDArray[Any],
+    squares: NDArray[Any],
 ) -> None: ...
 def instruction_set() -> str: ...
 def instruction_sets() -> list[str]: ...

@@ -40,6 +40,7 @@ def fit(
     progress: bool = True,
     checkpoints: Checkpoints | None = None,
     watch: Iterable[int] = (),
+    noise: bool = False,
 ) -> tuple[State, History]:
     """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
 
@@ -50,6 +51,7 @@ def fit(
                      and ``restore(dict)`` is kept in checkpoints: plain JSON, and States.
     checkpoints:     a Checkpoints: where and how often the run is kept, and whether to go on with what is there.
     watch:           numbers of steps, from 0, to be kept in ``history.watched`` for looking at.
+    noise:           measure the gradient noise: ``history.noise_scale``, a point for every 100 updates; see ``train``.
     progress:        show a bar on a terminal, lines where there is none.
 
     Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
@@ -88,6 +90,7 @@ def fit(
             order=order,
             watch=watch,
             reports_every=every,
+            noise=noise,
         )
         if validator is not None and validator.wants_to_stop:
             run = iter(())
