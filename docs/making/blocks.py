@@ -1,0 +1,54 @@
+"""Pages are plain Markdown; at build every ``python`` block is executed, and every ``console`` block's commands are run.
+
+A ``text`` block behind a ``python`` block is what it prints, for readers of the file; on the site the run's own output
+stands there, and tests/test_questions.py holds the two together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+NOT_EXECUTED = {"book"}  # whole trainings on MNIST: examples/book_runs.py makes that page's tables
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FRONT = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
+PYTHON = re.compile(r"^```python\n(.*?^```\n)(?:^```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+CONSOLE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+
+
+def execute(app: Any, page: str, source: list[str]) -> None:
+    """Sphinx's source-read: the text of a page, with its blocks ready for execution."""
+    text = source[0]
+    if page in NOT_EXECUTED or not Path(app.env.doc2path(page)).suffix == ".md":
+        return
+    if CONSOLE.search(text):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(EXAMPLES, Path(folder) / "examples")
+            text = CONSOLE.sub(lambda match: f"```console\n{session(match[1], folder)}```\n", text)
+    if PYTHON.search(text) or "```{code-cell}" in text:
+        text = FRONT + PYTHON.sub(r"```{code-cell} ipython3\n\1", text)
+    source[0] = text
+
+
+def session(block: str, folder: str) -> str:
+    """The lines of a console block that begin with ``$``, each with what it prints when it is run in ``folder``."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
+    shown = []
+    for line in block.splitlines():
+        if not line.startswith("$ "):
+            continue
+        command = line[2:]
+        done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+        # backlit check ends with 1 where it has found something
+        if done.returncode != 0 and not (done.returncode == 1 and "backlit check" in command):
+            raise RuntimeError(f"{command}\n{done.stdout}{done.stderr}")
+        shown.append(f"{line}\n{done.stdout}")
+    return "".join(shown)
