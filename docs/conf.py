@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`. What pages are made of at build lives in docs/making, one idea a file."""
+"""How the documentation is built: `make docs`. What pages are made of then lives in docs/making."""
 
 from __future__ import annotations
 
@@ -28,25 +28,24 @@ author = "The backlit developers"
 copyright = "The backlit developers, MIT licence"
 version = release = backlit.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build", "making"]
-suppress_warnings = ["toc.empty_glob"]  # a slot for pages that may not be there
 
 # Names of other projects can't be linked, because the build needs no network; ours must be.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!backlit\b).*"), ("py:.*", r"backlit\..*\.(Net|Replayed|Name|Log)")]
+nitpick_ignore_regex = [("py:.*", r"(?!backlit\b).*"), ("py:.*", r"backlit\..*\.(Net|Replayed|Name|Log|Curves)")]
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # a cell that fails is a warning, and warnings are errors
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 nb_mime_priority_overrides = [("html", "text/latex", 15)]
 
 autodoc_member_order = "bysource"
-autodoc_type_aliases = {"Floats": "Floats", "ArrayLike": "ArrayLike", "Rate": "Rate", "Order": "Order", "Array": "Array"}
+autodoc_type_aliases = {name: name for name in ("Floats", "ArrayLike", "Rate", "Order", "Array")}
 python_maximum_signature_line_length = 60
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -76,7 +75,9 @@ logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 # The notebooks live where learners look for them; Sphinx reads only below docs.
 shutil.rmtree(HERE / "notebooks", ignore_errors=True)
-shutil.copytree(ROOT / "examples", HERE / "notebooks", ignore=lambda folder, names: [n for n in names if ".ipynb" not in n])
+(HERE / "notebooks").mkdir()
+for notebook in sorted((ROOT / "examples").glob("*.ipynb")):
+    shutil.copy(notebook, HERE / "notebooks")
 
 
 def setup(app: Any) -> None:

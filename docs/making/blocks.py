@@ -1,4 +1,4 @@
-"""Pages are plain Markdown; at build every ``python`` block is executed, and every ``console`` block's commands are run.
+"""Pages are plain Markdown: at build ``python`` blocks are executed, and the commands of ``console`` blocks are run.
 
 A ``text`` block behind a ``python`` block is what it prints, for readers of the file; on the site the run's own output
 stands there, and tests/test_questions.py holds the two together.
@@ -26,7 +26,7 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 def execute(app: Any, page: str, source: list[str]) -> None:
     """Sphinx's source-read: the text of a page, with its blocks ready for execution."""
     text = source[0]
-    if page in NOT_EXECUTED or not Path(app.env.doc2path(page)).suffix == ".md":
+    if page in NOT_EXECUTED or Path(app.env.doc2path(page)).suffix != ".md":
         return
     if CONSOLE.search(text):
         with tempfile.TemporaryDirectory() as folder:

@@ -16,18 +16,17 @@ GALLERY = EXAMPLES / "bugs"
 # group -> (what its bugs have in common, {name: how the hypothesis is computed})
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "A constant before the gradient": (
-        "One factor c, found by least squares over the entries, explains every number; the name depends on which it is.",
+        "One factor c, fitted to the numbers, explains all of them; which factor it is decides on the name.",
         {
             "sign": "c · (the right gradient), and c is −1.",
             "sum_not_mean": "c · (the right gradient), and c is N, the number of examples.",
             "mean_twice": "c · (the right gradient), and c is 1/N.",
-            "scale": "c · (the right gradient), for any other c; the text says where c is 2, ½ or the number of outputs.",
+            "scale": "c · (the right gradient), for any other c; the text says so where c is 2, ½ or the outputs.",
             "layer_scale": "c · (the right gradient) in one layer, 1 in the others.",
         },
     ),
     "The slope of the activation": (
-        "The backward pass is run again with another slope, in one hidden layer after the other, in all of them, and at "
-        "the output.",
+        "The backward pass is run with another slope: in each hidden layer, in all of them, and at the output.",
         {
             "missing_derivative": "δ = (W·δ of the layer above), with 1 where σ′(z) belongs.",
             "derivative_of_activation": "δ = (W·δ of the layer above) · σ′(a): the slope, taken at a where z belongs.",
@@ -36,9 +35,9 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "Outputs and targets": (
-        "The delta of the output is computed from what the mistake makes of outputs and targets, and passed down rightly.",
+        "The delta of the output is what the mistake makes of outputs and targets; below it all is right.",
         {
-            "broadcast_targets": "each output held against the targets of all rows: δᵢ is the mean of δ(aᵢ, yⱼ) over j.",
+            "broadcast_targets": "each output held against the targets of all rows: δᵢ = mean over j of δ(aᵢ, yⱼ).",
             "double_softmax": "a − y with softmax(a) for a; and the derivative through both.",
         },
     ),
@@ -61,7 +60,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "None of these": (
-        "When no hypothesis, with a constant or without, alone or with a second one, gives the numbers, the report says so.",
+        "When no hypothesis gives the numbers, with a constant or without, alone or in pairs, the report says so.",
         {"unknown": "everything above was computed and excluded; the nearest is told, and the first wrong layer."},
     ),
 }

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from latex2mathml.converter import convert
+from latex2mathml import converter
+
+# A prime is small and high by itself; as a superscript most fonts make it a speck.
+PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
+PRIME_BELOW = re.compile(r"<msubsup>(<mi>[^<]*</mi>)((?:(?!</msubsup>).)*?)<mi>&#x02032;</mi></msubsup>")
 
 
 def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+
+
+def convert(formula: str, display: str = "inline") -> str:
+    """LaTeX as a MathML element."""
+    text = PRIME.sub(r"<mrow>\1<mo>&#x02032;</mo></mrow>", converter.convert(formula, display=display))
+    return PRIME_BELOW.sub(r"<msub><mrow>\1<mo>&#x02032;</mo></mrow>\2</msub>", text)
 
 
 def _inline(writer: Any, node: Any) -> None:
