@@ -42,6 +42,7 @@ nb_execution_show_tb = True  # a cell that fails is a warning, and warnings are 
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # with tables
 nb_mime_priority_overrides = [("html", "text/latex", 15)]
 
 autodoc_member_order = "bysource"
@@ -49,6 +50,8 @@ autodoc_type_aliases = {name: name for name in ("Floats", "ArrayLike", "Rate", "
 python_maximum_signature_line_length = 60
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+smartquotes = False  # two dashes are an option's name
 
 html_theme = "furo"
 html_title = "backlit"

@@ -46,8 +46,8 @@ class TestReference:
     def test_a_docstring_becomes_a_list_of_terms(self):
         lines = ["Sums |a|*b_ up.", "", "a, b:  the parts,", "       with ``x_*`` kept.", "c: 1", "", "Then more."]
         assert docstrings.restructured(lines) == [
-            r"Sums \|a\|\*b\_ up.", "", "", "``a, b``", "    the parts,", "    with ``x_*`` kept.", "", "``c``", "    1",
-            "", "Then more.", "",
+            r"Sums \|a\|\*b\_ up.", "", "", "``a, b``", "    the parts,", "    with ``x_*`` kept.", "", "``c``",
+            "    1", "", "Then more.", "",
         ]  # fmt: skip
 
     def test_the_examples_in_docstrings_run(self):

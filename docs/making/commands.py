@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any
 
 import click
@@ -24,10 +25,10 @@ def section(name: str) -> str:
     assert command is not None
     context = click.Context(command, info_name=name, parent=group)
     usage = f"backlit {name} {' '.join(command.collect_usage_pieces(context))}"
-    lines = [f"## backlit {name}", "", command.help or COMMANDS[name], "", "```sh", usage, "```", ""]
+    lines = [f"## backlit {name}", "", cleandoc(command.help or COMMANDS[name]), "", "```sh", usage, "```", ""]
     for option in command.params:
         record = option.get_help_record(context)
-        if record is not None:
+        if record is not None and isinstance(option, click.Option):
             names, text = record
-            lines += [f"`{names}`", f": {text or ' '}", ""]
+            lines += [f"`{names}`", f": {text}", ""]
     return "\n".join(lines)

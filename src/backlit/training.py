@@ -29,7 +29,7 @@ KEEP_EVERY = 0.5  # seconds between the states kept for going back to when the n
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A watched step: the State ``before`` it, its ``rows`` (B,), and ``after``, the State that the engine made of it."""
+    """A watched step: the State ``before`` it, its ``rows`` (B,), and ``after``, the State the engine made of it."""
 
     network: Network
     optimizer: Optimizer
