@@ -155,6 +155,10 @@ class TestBuilding:
         with pytest.raises(RuntimeError, match="false"):
             blocks.session("$ false", str(tmp_path))
 
+    def test_outputs_that_a_page_shows_are_those_of_its_blocks(self):
+        page = "```python\nx = 2\n```\n\n```python\nprint(x + 2)\n```\n```text\n5\n```\n"
+        assert blocks.outputs(page, "page") == [("", ""), ("5\n", "4\n")]
+
     def test_formulas_need_no_script(self):
         requires("docs", importlib.util.find_spec("latex2mathml") is not None, 'Do: pip install ".[docs]".')
         from making import mathml

@@ -1,11 +1,13 @@
 """Pages are plain Markdown: at build ``python`` blocks are executed, and the commands of ``console`` blocks are run.
 
-A ``text`` block behind a ``python`` block is what it prints, for readers of the file; on the site the run's own output
-stands there, and tests/test_questions.py holds the two together.
+A page whose ``python`` blocks have a ``text`` block behind them shows its outputs itself, for readers of the file: they
+are held against what the blocks print. On other pages the run's own output stands behind each block.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shutil
@@ -19,7 +21,8 @@ NOT_EXECUTED = {"book"}  # whole trainings on MNIST: examples/book_runs.py makes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FRONT = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
-PYTHON = re.compile(r"^```python\n(.*?^```\n)(?:^```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?^```\n)", re.MULTILINE | re.DOTALL)
+PRINTING = re.compile(r"^```python\n(.*?)^```\n(?:^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 CONSOLE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 
 
@@ -32,9 +35,25 @@ def execute(app: Any, page: str, source: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(EXAMPLES, Path(folder) / "examples")
             text = CONSOLE.sub(lambda match: f"```console\n{session(match[1], folder)}```\n", text)
-    if PYTHON.search(text) or "```{code-cell}" in text:
+    if any(expected for _, expected in PRINTING.findall(text)):
+        for expected, printed in outputs(text, page):
+            if expected != printed:
+                raise ValueError(f"{page}: a block prints\n{printed}where the page says\n{expected}")
+    elif PYTHON.search(text) or "```{code-cell}" in text:
         text = FRONT + PYTHON.sub(r"```{code-cell} ipython3\n\1", text)
     source[0] = text
+
+
+def outputs(text: str, name: str) -> list[tuple[str, str]]:
+    """(what the page says, what is printed) of each ``python`` block, run one after the other as one program."""
+    names: dict[str, object] = {}
+    found = []
+    for code, expected in PRINTING.findall(text):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, name, "exec"), names)
+        found.append((expected, printed.getvalue()))
+    return found
 
 
 def session(block: str, folder: str) -> str:

@@ -16,6 +16,10 @@ SPECIAL = re.compile(r"[\\*|`]|_(?=\W|$)")
 
 
 def setup(app: Any) -> None:
+    from sphinx.util.inspect import TypeAliasForwardRef
+
+    # Inside another type (Floats | None) Sphinx shows a name that it must not resolve by its repr.
+    TypeAliasForwardRef.__repr__ = lambda alias: alias.name  # type: ignore[method-assign]
     app.connect("autodoc-process-docstring", _process)
     app.connect("missing-reference", _through_the_door)
 
