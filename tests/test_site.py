@@ -10,6 +10,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -98,6 +99,12 @@ def test_the_table_for_scikit_learns_users_has_every_parameter():
     rows = re.findall(r"^\| `(\w+)`", (DOCS / "scikit-learn.md").read_text("utf-8"), re.MULTILINE)
     assert len(rows) == len(set(rows))
     assert set(rows) == {*bl.MLPClassifier().get_params(), *bl.MLPRegressor().get_params()}
+
+
+def test_the_start_page_names_every_extra():
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "start.md").read_text("utf-8"), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert sorted([*rows, "all", "test"]) == sorted(extras)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import backlit
 
-TERM = re.compile(r"^([a-z_][\w.]*(?:, [a-z_]\w*)*):\s+(\S.*)$")
+TERM = re.compile(r"^(X|[a-z_][\w.]*(?:, [a-z_]\w*)*):\s+(\S.*)$")
 LITERAL = re.compile(r"(``.+?``)")
 SPECIAL = re.compile(r"[\\*|`]|_(?=\W|$)")
 

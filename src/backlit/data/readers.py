@@ -25,7 +25,7 @@ LOADABLE = (
 
 
 def load_dataset(name_or_path: str | os.PathLike[str], target: str | None = None) -> Dataset:
-    """The data set of this name (see ``known_datasets``) or in this file or folder.
+    """The data set of this name (``backlit data`` lists them), or in this file or folder.
 
     ``target`` names the column to predict, for tables only; by default it is called target, label, class or
     y, or is the last one. Names go before files: write ./digits for a file called digits. Raises BadInput
