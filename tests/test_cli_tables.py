@@ -122,7 +122,10 @@ def test_names_that_would_steer_the_terminal_are_escaped(tmp_path):
 
 
 def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(tmp_path):
-    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    try:
+        import pty
+    except ImportError:
+        requires("pty", False, "There are no pseudo-terminals here.")
     hostile = "[bold]yes\x1b[31m"
     written(tmp_path / "d.csv", [[str(k), hostile if k % 2 else "no"] for k in range(60)], ["x", "y"])
     assert backlit(tmp_path, "train", "d.csv", "--save", "m.safetensors", "--epochs", "2").returncode == 0

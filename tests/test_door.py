@@ -20,12 +20,12 @@ SIGNATURES = {
     "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
     "watch=(), ",
     "fit": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
-    "validation=None, early_stopping=None, observers=(), progress=True, checkpoints=None)",
+    "validation=None, early_stopping=None, observers=(), progress=True, checkpoints=None, watch=())",
     "predict": "(net, state, x)",
     "evaluate": "(net, state, data)",
     "open_engine": "(name, net, opt, state, data)",
     "available_engines": "()",
-    "save": "(path, net, opt, state, *, preparation=None)",
+    "save": "(path, net, opt, state, *, preparation=None, run=None)",
     "load": "(path)",
     "load_preparation": "(path)",
     "explain": "(trace, layer=1, source=0, unit=0, example=None)",

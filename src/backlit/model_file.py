@@ -31,12 +31,14 @@ def save(
     state: State,
     *,
     preparation: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a safetensors file; nothing in it is ever executed.
 
     It is written beside its place, synced, read back, compared, and only then renamed: whatever happens, the
     file at ``path`` is either the old or the new one, whole. ``preparation`` is plain JSON: how raw columns
-    become x, and the names of the classes. Raises BadInput where the place can't be written.
+    become x, and the names of the classes; ``run`` too: what the run was given that made it, so that its steps can be
+    opened again. Raises BadInput where the place can't be written.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -58,6 +60,7 @@ def save(
         "epoch_losses": [float(loss) for loss in state.epoch_losses],
         "epoch_sum": float(state.epoch_sum),
         "preparation": preparation,
+        "run": run,
     }
     vectors = {"parameters": state.parameters, **state.slots}
     # Contiguous copies, because safetensors writes the memory of a strided array in the wrong order.
@@ -146,6 +149,12 @@ def load_preparation(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if preparation is not None and not isinstance(preparation, dict):
         raise BadInput(f"load: {path}: the preparation must be a JSON object, got {type(preparation).__name__}.")
     return preparation
+
+
+def load_run(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What the run was given that made this model, plain JSON; None if that wasn't saved."""
+    run = _read(path)[0].get("run")
+    return run if isinstance(run, dict) else None
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Floats]]:

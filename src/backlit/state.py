@@ -172,7 +172,10 @@ def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> F
     except (TypeError, ValueError) as error:  # rows of different lengths
         raise BadInput(f"{where}: {name} must be an array of numbers: {error}.") from None
     if array.dtype.kind not in "biuf":
-        raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.80}.")
+        labels = ""
+        if name == "y":
+            labels = " Labels become numbers by bl.Dataset(x, labels).targets(net)."
+        raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.60}.{labels}")
     return array.astype(dtype, copy=False)
 
 

@@ -39,8 +39,9 @@ class _Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--sizes", type=_Sizes(), default=DEFAULT_SIZES, show_default=True, help="Units, inputs first.")
-@click.option("--hidden", type=click.Choice(HIDDEN), default="sigmoid", show_default=True, help="Hidden activation.")
+@click.option("--sizes", type=_Sizes(), default=DEFAULT_SIZES, show_default=True, help="Of all layers, inputs first.")
+@click.option("--hidden", type=click.Choice(HIDDEN), default="sigmoid", show_default=True,
+              help="Activation of the hidden layers. How many units they have, --sizes says.")  # fmt: skip
 @click.option(
     "--output", type=click.Choice(OUTPUT), help="Output activation. Default: sigmoid, or what the loss needs."
 )

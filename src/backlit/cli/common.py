@@ -12,6 +12,7 @@ import click
 
 from ..data import Dataset, Preparation
 from ..data.columns import Unseen
+from ..data.wording import printable as printable
 from ..data.wording import shown
 from ..errors import BadInput
 from ..evaluation import is_classification
@@ -40,11 +41,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def printable(text: object) -> str:
-    """``text`` on one line, its unprintable characters escaped: names come from files, and terminals obey them."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

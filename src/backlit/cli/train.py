@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -17,7 +17,7 @@ from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, History, fit, log_to
+from ..observers import EarlyStopping, History, fit, log_to, plan_of
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
 from .common import (
@@ -31,9 +31,9 @@ from .common import (
     target_option,
 )
 from .hosts import host_options
-from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
+from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
 from .report import details, print_details
-from .watching import Run, check_watching, draw_curves, picture_options, show_watched
+from .watching import check_watching, draw_curves, picture_options, show_watched, steps_to_watch
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -142,6 +142,8 @@ def command(
     per_epoch = -(-len(parts.train) // batch_size)
     epochs = epochs or max(5, round(UPDATES / per_epoch))
     check_watching(watch, plot, epochs * per_epoch)
+    watched = steps_to_watch(watch, report, epochs * per_epoch)
+    order, note = order.replace("-", "_"), note_of(data, target, validation, epochs)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
@@ -161,18 +163,18 @@ def command(
         engine=engine,
         validation=parts.validation,
         early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
-        order=order.replace("-", "_"),
+        order=order,
         observers=() if log is None else [log_to(log)],
-        checkpoints=checkpoints,
+        checkpoints=None if checkpoints is None else replace(checkpoints, note=note),
         progress=not (quiet or as_json),
+        watch=watched,
     )
     if save_to is not None:
-        save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    run = Run(net, opt, parts.train, initial_state(net, opt, seed=seed), batch_size, seed, engine)
-    show_watched(run, watch, report, quiet=as_json)
+        plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
+        save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
+    show_watched(history.watched, watched, report, quiet=as_json)
     if plot is not None:
-        draw_curves(history, plot, quiet=as_json)
-    del run
+        draw_curves(history, state.step // per_epoch, plot, quiet=as_json)
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
     tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)

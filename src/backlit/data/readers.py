@@ -85,9 +85,8 @@ def _existing(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name_or_path)
     if "\0" in str(path) or not os.path.exists(path):
         raise BadInput(
-            f"{place(path)}: no data set has this name{did_you_mean(str(path), NAMES)}, and no file or "
-            "folder is "
-            f"there; names: {listed(NAMES)}; files: {LOADABLE}"
+            f"{place(path)}: no such file or folder, and no data set of this name{did_you_mean(str(path), NAMES)}. "
+            f"By name there are {listed(NAMES)}."
         )
     return path
 

@@ -17,6 +17,11 @@ def shown(value: object, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
+def printable(text: object) -> str:
+    """``text`` on one line, its unprintable characters escaped: names come from files, and terminals obey them."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
 def place(path: Path) -> str:
     """A path as messages show it: plain, or quoted and escaped when it holds anything unprintable."""
     return str(path) if str(path).isprintable() else repr(str(path))
