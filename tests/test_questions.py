@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+
+from making import blocks
+
 FOLDER = Path(__file__).parents[1] / "docs" / "questions"
 PAGES = sorted(FOLDER.glob("[0-9]*.md"))
-BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:^```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
-
-
-def outputs(page: Path) -> list[tuple[str, str]]:
-    """(expected, printed) of each python block, run one after the other as one program."""
-    names: dict[str, object] = {}
-    found = []
-    for code, expected in BLOCK.findall(page.read_text("utf-8")):
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(page), "exec"), names)
-        found.append((expected, printed.getvalue()))
-    return found
 
 
 def test_there_is_a_page_for_each_of_the_fifteen():
@@ -34,10 +23,11 @@ def test_there_is_a_page_for_each_of_the_fifteen():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_opens_with_the_answer_and_shows_it(page):
-    title, _, answer = page.read_text("utf-8").split("\n")[:3]
+    text = page.read_text("utf-8")
+    title, _, answer = text.split("\n")[:3]
     assert title.startswith("# ")
     assert answer.startswith("**"), "the short answer comes first"
-    found = outputs(page)
+    found = blocks.outputs(text, str(page))
     assert found
     for expected, printed in found:
         assert printed == expected

@@ -31,7 +31,7 @@ KEEP_EVERY = 0.5  # seconds between the states kept for going back to when the n
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A watched step: the State before it, its rows (B,), and the State that the engine made of it."""
+    """A watched step: the State ``before`` it, its ``rows`` (B,), and ``after``, the State the engine made of it."""
 
     network: Network
     optimizer: Optimizer
@@ -65,13 +65,16 @@ class Watched:
 class Progress:
     """What the loop yields, several times a second and at the end of each epoch.
 
-    step:        updates so far.                 losses:      reduced batch losses of the steps since the last Progress.
-    epoch:       the epoch they are in, from 1.  rate:        learning rate of the last of them.
-    batch:       batches of this epoch so far.   epoch_loss:  mean loss over the epoch's rows once it is finished,
-    batches, epochs: how many there are.                      otherwise None.
-    watched:     the watched steps among them.
-    noise:       (k, 2) with ``noise=True``: of each of these steps an estimate of ‖G‖² and one of tr Σ; see ``train``.
-    rows:        how many rows each of them had.
+    step:             updates so far.
+    epoch, batch:     the epoch they are in, from 1, and its batches so far.
+    epochs, batches:  how many there are.
+    losses:           reduced batch losses (k,) of the steps since the last Progress.
+    rate:             learning rate of the last of them.
+    epoch_loss:       mean loss over the epoch's rows once it is finished, otherwise None.
+    watched:          the watched steps among them, each a Watched.
+    noise:            (k, 2) with ``noise=True``: of each of these steps an estimate of ‖G‖² and one of tr Σ.
+    rows:             how many rows each of them had.
+    state:            ``state()`` is a copy of the State, as long as this Progress is the newest.
     """
 
     step: int
@@ -128,6 +131,13 @@ def train(
 
     ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
     what doesn't fit; Diverged, with the last finite State, when the numbers run away.
+
+    >>> data = np.zeros((10, 2)), np.zeros((10, 1))
+    >>> for progress in bl.train(bl.Network([2, 1]), bl.SGD(0.1), data, batch_size=4, epochs=2):
+    ...     if progress.epoch_loss is not None:
+    ...         print(progress)
+    epoch 1 · batch 3/3 · update 3
+    epoch 2 · batch 3/3 · update 6
     """
     check_optimizer("train", opt)
     if state is None:

@@ -20,13 +20,20 @@ from .wording import shown
 class Dataset:
     """N rows of inputs and answers.
 
-    ``x`` (N, n_in) is any real array or ``np.memmap`` and is never copied. ``y`` is (N,) labels (integers,
-    texts, bools), (N,) numbers, or (N, n_out) numbers. ``sample_weight`` is (N,), ≥ 0. Arrays in memory
-    must be finite. ``classes`` names all labels where y may lack some; ``columns`` the n_in inputs;
-    ``target`` what y is called; ``note`` is a sentence on how the data was read; ``test`` is the Dataset to
-    test on, or a function that is called for it at first use. ``categories`` marks a raw table: one entry
-    for each column of x, None where it holds numbers, else the texts that its entries are the places of; NaN
-    is missing. Only a Preparation can use a raw table. Raises BadInput for anything that does not fit.
+    x:              (N, n_in), any real array or ``np.memmap``; never copied. Arrays in memory must be finite.
+    y:              (N,) labels (integers, texts, bools), (N,) numbers, or (N, n_out) numbers.
+    sample_weight:  (N,), at least 0.
+    classes:        all labels, where y may lack some.
+    columns:        names of the n_in inputs; ``target`` is what y is called.
+    categories:     marks a raw table: one entry for each column of x, None where it holds numbers, else the texts that
+                    its entries are the places of; NaN is missing. Only a Preparation can use a raw table.
+    note:           a sentence on how the data was read.
+    test:           the Dataset to test on, or a function that is called for it at first use.
+
+    Raises BadInput for anything that does not fit.
+
+    >>> bl.Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["yes", "no", "yes"])
+    Dataset(3 rows of 2 inputs, float64; 2 classes)
     """
 
     __slots__ = (

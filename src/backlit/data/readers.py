@@ -33,7 +33,7 @@ def load_dataset(
     columns: Sequence[str] | None = None,
     drop: Sequence[str] = (),
 ) -> Dataset:
-    """The data set of this name (see ``known_datasets``) or in this file or folder.
+    """The data set of this name (``backlit data`` lists them), or in this file or folder.
 
     ``target`` names the column to predict, for tables only; by default it is called target, label, class or
     y, or is the last one. ``columns`` names a table's inputs, by default all others; ``drop`` what is left out.

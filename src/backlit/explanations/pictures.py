@@ -6,6 +6,8 @@ Every function gives a matplotlib Figure: a notebook shows it, ``figure.savefig(
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -201,4 +203,13 @@ def new_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise BadInput('pictures need matplotlib, which is not here. Install it: pip install "backlit[plot]"') from None
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
+    # Without it only a notebook that has loaded pyplot would show the picture.
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()

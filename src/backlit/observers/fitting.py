@@ -56,6 +56,11 @@ def fit(
 
     Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
     True, and a line says so.
+
+    >>> x = np.linspace(-1, 1, 64)[:, None]
+    >>> state, history = bl.fit(bl.Network([1, 1]), bl.SGD(0.3), (x, 2 * x + 1), epochs=50, progress=False)
+    >>> state.parameters.round(3), len(history.loss)
+    (array([2., 1.], dtype=float32), 50)
     """
     stopping = EarlyStopping.of(early_stopping)
     if stopping is not None and validation is None:
