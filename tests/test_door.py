@@ -16,7 +16,7 @@ SIGNATURES = {
     "state_from": "(net, weights, biases=None, optimizer=None)",
     "Dataset": "(x, y, sample_weight=None, ",
     "load_dataset": "(name_or_path, target=None, *",
-    "step": "(net, opt, state, x, y, *, sample_weight=None, gradient='backpropagation', ",
+    "step": "(net, opt, state, x, y, sample_weight=None, gradient='backpropagation', ",
     "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
     "watch=(), ",
     "fit": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
