@@ -1,4 +1,4 @@
-"""The pages of docs/questions: every python block runs, and prints what the text block behind it says."""
+"""Pages that open with their answer: every python block runs, and prints what the text block behind it says."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
 from making import blocks
 
-FOLDER = Path(__file__).parents[1] / "docs" / "questions"
-PAGES = sorted(FOLDER.glob("[0-9]*.md"))
+DOCS = Path(__file__).parents[1] / "docs"
+QUESTIONS = sorted((DOCS / "questions").glob("[0-9]*.md"))
+PAGES = [*QUESTIONS, DOCS / "batch-size.md", DOCS / "examples-that-matter.md"]
 
 
 def test_there_is_a_page_for_each_of_the_fifteen():
-    assert [int(page.name[:2]) for page in PAGES] == list(range(1, 16))
-    index = (FOLDER / "README.md").read_text("utf-8")
-    assert all(f"({page.name})" in index for page in PAGES)
+    assert [int(page.name[:2]) for page in QUESTIONS] == list(range(1, 16))
+    index = (DOCS / "questions" / "README.md").read_text("utf-8")
+    assert all(f"({page.name})" in index for page in QUESTIONS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
