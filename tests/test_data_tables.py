@@ -234,3 +234,11 @@ def test_a_large_table_takes_seconds(tmp_path):
     assert data.x.shape == (50_000, 19)
     assert math.isclose(data.x[1000, 3], data.x[0, 3])
     assert time.perf_counter() - start < 10  # about 0.5 s where nothing else runs
+
+
+def test_the_note_counts_what_is_missing(tmp_path):
+    lines = ["a,b,town,y", "1,,Bern,1", ",2,,2", ",3,Chur,3", "4,5,Bern,4", "5,6,Chur,5"]
+    note = load_dataset(table(tmp_path, "\n".join(lines) + "\n")).note
+    assert "missing: a in 2 rows, b in 1 row (the column's mean stands there)" in note
+    assert "missing: town in 1 row (a category of its own)" in note
+    assert "missing" not in load_dataset(table(tmp_path, "a,y\n1,2\n3,4\n")).note

@@ -23,7 +23,7 @@ def command(model: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        print_facts(facts)
+        print_facts({name: f"{fact:.6g}" if isinstance(fact, float) else fact for name, fact in facts.items()})
 
 
 def installation() -> dict[str, object]:

@@ -62,7 +62,8 @@ class SavedRun:
         found: list[Watched] = []
         for state, steps in near.values():
             from_where = f"update {state.step}" if state.step else "the beginning"
-            click.echo(f"step {', '.join(map(str, steps))}: the run is repeated from {from_where}", err=True)
+            several = "s" if len(steps) > 1 else ""
+            click.echo(f"step{several} {', '.join(map(str, steps))}: the run is repeated from {from_where}", err=True)
             plan = self.plan
             run = Run(self.net, self.opt, rows, state, plan["batch_size"], plan["seed"], self.engine, plan["order"])
             found += run.opened(steps)
