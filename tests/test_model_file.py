@@ -322,3 +322,8 @@ class TestStates:
             with pytest.raises(ValueError):
                 array[...] = 0
         assert repr(state) == "State(sizes=[4, 3, 2], float32, step 0, slots: first_moment, second_moment)"
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(bl.BadInput, match="is a folder"):
+        bl.load(tmp_path)
