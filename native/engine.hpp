@@ -49,11 +49,13 @@ class Engine {
   long inputs() const { return inputs_; }
 
  private:
+  void find_rows(const Batches<T>& batches, long step, const T** rows) const;
   void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
   void set_rule(Rule<T>& rule, double rate, double weight_sum) const;
   double reduced_loss(const Plan<T>& plan) const;
   long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double seconds, long threads);
   long threads_for(long batch) const;
+  bool has_many_zeros(const Batches<T>& batches, long from) const;
 
   const Kernels<T>& kernels_;
   PackedNetwork<T> network_;

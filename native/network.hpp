@@ -68,7 +68,9 @@ class PackedNetwork {
   std::vector<Array<T>> rows_of_layers_, scratch_;
   std::vector<Array<const T*>> row_tables_;
   Array<T> row_scales_, row_losses_;
+  std::vector<Array<int>> places_;
   std::vector<T*> scratch_of_thread_;
+  std::vector<int*> places_of_thread_;
   Plan<T> plan_{};
 };
 

@@ -52,10 +52,19 @@ template <class T>
 struct PanelUpdate {
   const T* const* a;      // (batch): what the layer takes in
   const T* const* delta;  // (batch)
+  const T* const* next;   // (batch): rows that the next step will take in, or null
   long column, batch;     // the panel's first output; rows of the batch
   Parameters<T> at;
   Rule<T> rule;
 };
+
+// Asks for the inputs from k on of the next step's rows, a cache line of each, at the first of the inputs in that line.
+template <class T>
+INLINE void fetch_next(const PanelUpdate<T>& u, long k, long inputs) {
+  constexpr long LINE = 64 / sizeof(T);
+  if (!u.next || k % LINE >= inputs) return;
+  for (long b = 0; b < u.batch; ++b) __builtin_prefetch(u.next[b] + k, 0, 2);
+}
 
 // sum (INPUTS, NV registers) += aᵀ · delta over rows [begin, end) of the batch.
 template <class T, int NV, int INPUTS>
@@ -79,6 +88,7 @@ void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
   const long end = first + tiles * INPUTS;
   if constexpr (KIND != Optimizer::adam) {
     for (; first < end; first += INPUTS) {
+      fetch_next(u, first, INPUTS);
       Vec<T> sum[COUNT] = {};
       add_products<T, NV, INPUTS>(sum, u, first, 0, u.batch);
       apply_to_weights<T, KIND, COUNT>(sum, u.at + first * NV * LANES<T>, rule);
@@ -89,6 +99,7 @@ void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
     Vec<T> waiting[COUNT] = {};
     add_products<T, NV, INPUTS>(waiting, u, first, 0, u.batch);
     for (first += INPUTS; first < end; first += INPUTS) {
+      fetch_next(u, first, INPUTS);
       Vec<T> sum[COUNT] = {};
       const Parameters<T> before = u.at + (first - INPUTS) * NV * LANES<T>;
       for (long i = 0, row = 0; i < COUNT; ++i) {
@@ -170,40 +181,23 @@ void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T
   }
 }
 
-// This thread's share of one layer. Panels are cut along fan_in, in whole tiles, so that few panels feed many threads.
+// This thread's share of a layer's panels. They are cut along fan_in, so that few panels feed many threads.
 template <class T, Optimizer KIND>
-void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, long thread, long threads) {
-  const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+INLINE void update_panels(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, Parameters<T> all, long thread,
+                          long threads) {
   const long panels = layer.doubles + layer.singles, width = 2 * LANES<T>, rows = layer.fan_in;
   const Range mine = part({0, panels * rows}, thread, threads);
   for (long panel = 0; panel < panels; ++panel) {
     const long begin = mine.begin > panel * rows ? mine.begin - panel * rows : 0;
     const long end = mine.end < (panel + 1) * rows ? mine.end - panel * rows : rows;
     if (begin >= end) continue;
-    const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
+    const PanelUpdate<T> u = {a, layer.delta_rows, panel == 0 && a == plan.input_rows ? plan.next_rows : nullptr, panel * width, plan.batch,
                               all + (layer.weights + panel * rows * width), plan.rule};
     if (panel < layer.doubles)
       update_panel<T, KIND, 2>(u, begin, end);
     else
       update_panel<T, KIND, 1>(u, begin, end);
   }
-  if (layer.strips && thread == 0) {
-    using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
-    const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
-                              all + layer.strip_start, plan.rule};
-    update_strips_of<T, KIND>(layer.strips, Sizes{})(u, rows, layer.strip_stride);
-  }
-  if (thread == threads - 1)
-    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
-}
-
-template <class T>
-INLINE void update(const Plan<T>& plan, long l, long thread, long threads) {
-  const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
-  const auto run = plan.rule.optimizer == Optimizer::sgd        ? update_layer<T, Optimizer::sgd>
-                   : plan.rule.optimizer == Optimizer::momentum ? update_layer<T, Optimizer::momentum>
-                                                                : update_layer<T, Optimizer::adam>;
-  run(plan, plan.layers[l], a, thread, threads);
 }
 
 }  // namespace
