@@ -11,6 +11,7 @@
 #include "bus_error.hpp"
 #include "dispatch.hpp"
 #include "engine.hpp"
+#include "shuffle.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -202,6 +203,33 @@ void forward(const std::vector<long>& sizes, const std::vector<std::string>& act
   }
 }
 
+// random.shuffle of `items`, and of `numbers` in the same way; the generator's state afterwards. The entries change
+// places as they are: nobody's reference counts are touched, which lie all over the memory.
+std::vector<std::uint32_t> shuffle_both(nb::list items, nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig> rows,
+                                        std::vector<std::uint32_t> state) {
+  const std::size_t count = nb::len(items);
+  require(rows.shape(0) == count && count < (1u << 31), "as many rows as items, below 2147483648");
+  require(state.size() == MersenneTwister::words + 1, "the state of a Mersenne twister has 625 numbers");
+  MersenneTwister random(std::move(state));
+  PyObject** item = PySequence_Fast_ITEMS(items.ptr());
+  int64_t* row = rows.data();
+  shuffle(std::uint32_t(count), random, [&](std::uint32_t i, std::uint32_t j) {
+    std::swap(item[i], item[j]);
+    std::swap(row[i], row[j]);
+  });
+  return random.state();
+}
+
+// id() of every item.
+nb::object addresses(nb::list items) {
+  const long count = long(nb::len(items));
+  int64_t* ids;
+  nb::object result = as_numpy(count, ids);
+  PyObject** item = PySequence_Fast_ITEMS(items.ptr());
+  for (long i = 0; i < count; ++i) ids[i] = reinterpret_cast<int64_t>(item[i]);
+  return result;
+}
+
 template <class T>
 void bind_precision(nb::module_& m, const char* name) {
   nb::class_<Core<T>>(m, name)
@@ -231,6 +259,8 @@ NB_MODULE(_core, m) {
   });
   bind_precision<float>(m, "Core32");
   bind_precision<double>(m, "Core64");
+  m.def("shuffle_both", shuffle_both, "items"_a, "rows"_a.noconvert(), "state"_a);
+  m.def("addresses", addresses, "items"_a);
   m.def("say_on_bus_error", say_on_bus_error, "line"_a);
   m.def("instruction_set", [] { return std::string(kernels().name); });
   m.def("instruction_sets", usable_instruction_sets);

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +64,30 @@ def say_on_bus_error(line: str) -> None:
     """
     if _core:
         _core.say_on_bus_error(f"{line}\n")
+
+
+def addresses(items: Sequence[Any]) -> NDArray[np.int64]:
+    """``id`` of every item (N,). The core reads them off the list: the items, all over the memory, are not touched."""
+    if _core and type(items) is list:
+        ids: NDArray[np.int64] = _core.addresses(items)
+        return ids
+    return np.fromiter(map(id, items), np.int64, len(items))
+
+
+def shuffle_both(items: list[Any], rows: NDArray[np.int64]) -> None:
+    """``random.shuffle(items)``, and rows (N,) in the same way: the same draws from the same generator, sooner.
+
+    Where ``random.shuffle`` is not the module's own, or the core not there, it is called.
+    """
+    generator = getattr(random.shuffle, "__self__", None)
+    if _core and type(items) is list and type(generator) is random.Random:
+        version, words, gauss = generator.getstate()
+        generator.setstate((version, tuple(_core.shuffle_both(items, rows, words)), gauss))
+        return
+    both = list(zip(items, rows.tolist(), strict=True))
+    random.shuffle(both)
+    items[:] = [item for item, _ in both]
+    rows[:] = [row for _, row in both]
 
 
 def forward(net: Network, state: State, x: ArrayLike) -> Floats:
