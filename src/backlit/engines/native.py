@@ -126,7 +126,7 @@ class Engine:
             update=state.step - state.started,
             targets=_converted(data.targets(net), self._dtype),
             weights=None if data.sample_weight is None else _converted(data.sample_weight, self._dtype),
-            threads=_threads(threads),
+            threads=threads_wanted(threads),
         )
 
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -184,8 +184,8 @@ def _settings(opt: Optimizer) -> dict[str, Any]:
     }
 
 
-def _threads(threads: int | None) -> int:
-    """How many, 0 for automatic."""
+def threads_wanted(threads: int | None = None) -> int:
+    """The number given, or that of BACKLIT_NUM_THREADS; 0 for automatic. BadInput for what is no such number."""
     value: Any = os.environ.get("BACKLIT_NUM_THREADS") or 0 if threads is None else threads
     where = "BACKLIT_NUM_THREADS" if threads is None else "threads"
     try:

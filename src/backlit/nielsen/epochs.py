@@ -76,7 +76,7 @@ class Epochs:
     columns: bool
     update: Callable[[Sequence[Any]], None]
     stacked: Stacked | None = None
-    laid: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # the training data as last seen: ids of the pairs
+    laid: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # the training data as last seen: ids of pairs
     laid_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # and its rows
 
     def __post_init__(self) -> None:
