@@ -92,14 +92,17 @@ constexpr long WORD_ROWS = 8 * sizeof(T);
 template <class T>
 constexpr long WORDS = most_sparse_rows / WORD_ROWS<T>;
 
-// Weights from the inputs [begin, end) to PANELS panels, NV registers wide and panel_size numbers each.
+// Weights from the inputs [begin, end) to PANELS panels, NV registers wide and panel_size numbers each. next: rows of the
+// next step, or null.
 template <class T, Optimizer KIND, int PANELS, int NV>
-void update_sparse(const PanelUpdate<T>& u, long panel_size, long fan_in, long begin, long end) {
+void update_sparse(const PanelUpdate<T>& u, const T* const* next, long panel_size, long fan_in, long begin, long end) {
   using Integer = typename Simd<T>::Integer;
   const Rule<T> rule = u.rule;
   const long words = (u.batch + WORD_ROWS<T> - 1) / WORD_ROWS<T>;
   for (long k = begin; k < end; k += LANES<T>) {
-    fetch_next(u, k, LANES<T>);
+    // Asks for the same inputs of the next step's rows: there is too little to do with a row to hide the way to memory.
+    if (next)
+      for (long b = 0; b < u.batch; ++b) __builtin_prefetch(next[b] + k, 0, 2);
     const bool whole = k + LANES<T> <= fan_in;
     Bits<T> there[WORDS<T>];
     for (long word = 0; word < words; ++word) {
@@ -142,15 +145,18 @@ INLINE void update_sparse_panels(const Plan<T>& plan, Parameters<T> all, long th
   const long width = 2 * LANES<T>, size = width * layer.fan_in;
   const auto [begin, end] = part({0, layer.fan_in}, thread, threads);
   const auto panels_from = [&](long panel) INLINED {
-    return PanelUpdate<T>{plan.input_rows, layer.delta_rows, panel == 0 ? plan.next_rows : nullptr, panel * width, plan.batch,
+    return PanelUpdate<T>{plan.input_rows, layer.delta_rows, panel * width, plan.batch,
                           all + (layer.weights + panel * size), plan.rule};
   };
+  const T* const* next = plan.next_rows;
   for (long panel = 0; panel < layer.doubles; panel += SPARSE_PANELS) {
     const long left = layer.doubles - panel, panels = left < SPARSE_PANELS ? left : SPARSE_PANELS;
-    update_sparse_of<T, KIND>(panels, Indices<0, 1, 2, 3>{})(panels_from(panel), size, layer.fan_in, begin, end);
+    const auto run = update_sparse_of<T, KIND>(panels, Indices<0, 1, 2, 3>{});
+    run(panels_from(panel), panel ? nullptr : next, size, layer.fan_in, begin, end);
   }
   if (layer.singles)
-    update_sparse<T, KIND, 1, 1>(panels_from(layer.doubles), size, layer.fan_in, begin, end);
+    update_sparse<T, KIND, 1, 1>(panels_from(layer.doubles), layer.doubles ? nullptr : next, size, layer.fan_in, begin,
+                                 end);
 }
 
 }  // namespace

@@ -185,7 +185,7 @@ void update_layer(const Plan<T>& plan, long l, long thread, long threads) {
     update_panels<T, KIND>(plan, layer, a, all, thread, threads);
   if (layer.strips && thread == 0) {
     using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
-    const PanelUpdate<T> u = {a, layer.delta_rows, nullptr, layer.fan_out - layer.strips, plan.batch,
+    const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
                               all + layer.strip_start, plan.rule};
     update_strips_of<T, KIND>(layer.strips, Sizes{})(u, layer.fan_in, layer.strip_stride);
   }

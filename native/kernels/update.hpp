@@ -52,19 +52,10 @@ template <class T>
 struct PanelUpdate {
   const T* const* a;      // (batch): what the layer takes in
   const T* const* delta;  // (batch)
-  const T* const* next;   // (batch): rows that the next step will take in, or null
   long column, batch;     // the panel's first output; rows of the batch
   Parameters<T> at;
   Rule<T> rule;
 };
-
-// Asks for the inputs from k on of the next step's rows, a cache line of each, at the first of the inputs in that line.
-template <class T>
-INLINE void fetch_next(const PanelUpdate<T>& u, long k, long inputs) {
-  constexpr long LINE = 64 / sizeof(T);
-  if (!u.next || k % LINE >= inputs) return;
-  for (long b = 0; b < u.batch; ++b) __builtin_prefetch(u.next[b] + k, 0, 2);
-}
 
 // sum (INPUTS, NV registers) += aᵀ · delta over rows [begin, end) of the batch.
 template <class T, int NV, int INPUTS>
@@ -88,7 +79,6 @@ void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
   const long end = first + tiles * INPUTS;
   if constexpr (KIND != Optimizer::adam) {
     for (; first < end; first += INPUTS) {
-      fetch_next(u, first, INPUTS);
       Vec<T> sum[COUNT] = {};
       add_products<T, NV, INPUTS>(sum, u, first, 0, u.batch);
       apply_to_weights<T, KIND, COUNT>(sum, u.at + first * NV * LANES<T>, rule);
@@ -99,7 +89,6 @@ void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
     Vec<T> waiting[COUNT] = {};
     add_products<T, NV, INPUTS>(waiting, u, first, 0, u.batch);
     for (first += INPUTS; first < end; first += INPUTS) {
-      fetch_next(u, first, INPUTS);
       Vec<T> sum[COUNT] = {};
       const Parameters<T> before = u.at + (first - INPUTS) * NV * LANES<T>;
       for (long i = 0, row = 0; i < COUNT; ++i) {
@@ -191,7 +180,7 @@ INLINE void update_panels(const Plan<T>& plan, const Layer<T>& layer, const T* c
     const long begin = mine.begin > panel * rows ? mine.begin - panel * rows : 0;
     const long end = mine.end < (panel + 1) * rows ? mine.end - panel * rows : rows;
     if (begin >= end) continue;
-    const PanelUpdate<T> u = {a, layer.delta_rows, panel == 0 && a == plan.input_rows ? plan.next_rows : nullptr, panel * width, plan.batch,
+    const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
                               all + (layer.weights + panel * rows * width), plan.rule};
     if (panel < layer.doubles)
       update_panel<T, KIND, 2>(u, begin, end);
