@@ -186,17 +186,18 @@ void open(Core<T>* self, const std::vector<long>& sizes, const std::vector<std::
 
 template <class T>
 void forward(const std::vector<long>& sizes, const std::vector<std::string>& activations,
-             const Vector<T>& parameters, const Matrix<T>& x, nb::ndarray<T, nb::ndim<2>, nb::c_contig> out) {
+             const Vector<T>& parameters, const Matrix<T>& x, nb::ndarray<T, nb::ndim<2>, nb::c_contig> out, long threads) {
   require(long(parameters.shape(0)) == parameter_count(sizes), "parameters must be one vector of all weights and biases");
-  Predictor<T> predictor(specification(sizes, activations, "quadratic", true), numbers(parameters));
+  require(threads >= 0 && threads <= 4096, "threads must be from 0 (automatic) to 4096");
   const long rows = x.shape(0);
+  Predictor<T> predictor(specification(sizes, activations, "quadratic", true), numbers(parameters), rows, threads);
   require(long(x.shape(1)) == predictor.inputs(), "x must have one column per input");
   require(long(out.shape(0)) == rows && long(out.shape(1)) == predictor.outputs(), "out must be (rows, outputs)");
   const T* from = numbers(x);
-  for (long first = 0; first < rows; first += Predictor<T>::most_rows) {
+  for (long first = 0; first < rows; first += predictor.most_rows()) {
     {
       nb::gil_scoped_release release;
-      predictor.run(from + first * predictor.inputs(), std::min(rows - first, Predictor<T>::most_rows),
+      predictor.run(from + first * predictor.inputs(), std::min(rows - first, predictor.most_rows()),
                     out.data() + first * predictor.outputs());
     }
     if (PyErr_CheckSignals()) throw nb::python_error();
@@ -242,7 +243,7 @@ void bind_precision(nb::module_& m, const char* name) {
       .def("slot", &Core<T>::slot)
       .def_prop_ro("updates", [](const Core<T>& core) { return core.engine.updates(); });
   m.def("forward", forward<T>, "sizes"_a, "activations"_a, "parameters"_a.noconvert(), "x"_a.noconvert(),
-        "out"_a.noconvert());
+        "out"_a.noconvert(), "threads"_a);
 }
 
 }  // namespace

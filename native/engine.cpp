@@ -19,7 +19,12 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves.
-constexpr double WORTH_A_THREAD = 1.5e6;
+constexpr double WORTH_A_THREAD = 3e6;
+// A thread for predicting is made anew for each call of run.
+constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
+// Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
+constexpr long PREDICTED_ROWS = 240;
+constexpr double PREDICTED_AT_ONCE = 1e9;
 // The clock is looked at about this often, in multiply-adds: some 20 µs, so that tiny steps don't pay for it.
 constexpr double BETWEEN_LOOKS = 1e6;
 // Leaving zeros of x out pays up to this share of other numbers, and from so many inputs on. A few rows tell.
@@ -184,20 +189,32 @@ long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, do
 }
 
 template <class T>
-Predictor<T>::Predictor(const Specification& network, const T* parameters)
-    : kernels_(kernels_for<T>()),
-      network_(network, kernels_),
-      parameters_(network_.packed(parameters)),
-      inputs_(network.sizes.front()),
-      outputs_(network.sizes.back()) {}
+Predictor<T>::Predictor(const Specification& network, const T* parameters, long rows, long threads)
+    : kernels_(kernels_for<T>()), inputs_(network.sizes.front()), outputs_(network.sizes.back()) {
+  networks_.emplace_back(network, kernels_);
+  parameters_ = networks_.front().packed(parameters);
+  const double work = double(networks_.front().parameter_count());
+  block_ = std::clamp(long(PREDICTED_AT_ONCE / work), 1L, PREDICTED_ROWS);
+  if (threads == 0) threads = std::clamp(long(work * double(rows) / WORTH_A_PREDICTING_THREAD), 1L, usable_cores());
+  threads = std::clamp((rows + block_ - 1) / block_, 1L, threads);
+  while (long(networks_.size()) < threads) networks_.emplace_back(network, kernels_);
+  for (auto& own : networks_) own.plan_for(std::min(block_, rows), 1).parameters = parameters_.get();
+  most_rows_ = threads * std::max(block_, long(PREDICTED_AT_ONCE / work) / block_ * block_);
+}
 
 template <class T>
 void Predictor<T>::run(const T* x, long rows, T* out) {
-  FlushTinyToZero guard;
-  Plan<T>& plan = network_.plan_for(rows, 1);
-  plan.parameters = parameters_.get();
-  for (long r = 0; r < rows; ++r) plan.input_rows[r] = x + r * inputs_;
-  kernels_.forward(plan, out);
+  const long threads = long(networks_.size());
+  const auto share_of = [&](long thread) {
+    FlushTinyToZero guard;
+    for (long first = thread * block_; first < rows; first += threads * block_) {
+      Plan<T>& plan = networks_[thread].plan_for(std::min(block_, rows - first), 1);
+      for (long r = 0; r < plan.batch; ++r) plan.input_rows[r] = x + (first + r) * inputs_;
+      kernels_.forward(plan, out + first * outputs_);
+    }
+  };
+  if (threads > 1 && run_team(threads, share_of)) return;
+  for (long thread = 0; thread < threads; ++thread) share_of(thread);
 }
 
 template <class T>

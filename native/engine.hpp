@@ -2,6 +2,7 @@
 // The arithmetic of a step is in kernels/; Python is not known here.
 #pragma once
 #include <atomic>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -69,21 +70,23 @@ class Engine {
   double loss_factor_ = 0;  // of the batch being run: 1 or 1 / Σ weights
 };
 
-// out (rows, n_out) <- outputs of the network for x (rows, n_in), by one thread. Each row as if it were alone.
+// out (rows, n_out) <- outputs of the network for x (rows, n_in). Each row as if it were alone, whatever the threads.
 template <class T>
 class Predictor {
  public:
-  Predictor(const Specification& network, const T* parameters);
+  // threads: 0 for as many as pay for `rows` rows.
+  Predictor(const Specification& network, const T* parameters, long rows, long threads);
   void run(const T* x, long rows, T* out);
   long inputs() const { return inputs_; }
   long outputs() const { return outputs_; }
-  static constexpr long most_rows = 240;  // of one call of run: outputs of wide layers stay in the cache
+  long most_rows() const { return most_rows_; }  // of one call of run, so that it ends soon
 
  private:
   const Kernels<T>& kernels_;
-  PackedNetwork<T> network_;
-  Array<T> parameters_;
   const long inputs_, outputs_;
+  std::deque<PackedNetwork<T>> networks_;  // one for each thread: their buffers
+  Array<T> parameters_;
+  long block_, most_rows_;
 };
 
 // What one processor core can do at best: multiply-adds in registers, in billions of operations a second.

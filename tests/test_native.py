@@ -256,6 +256,17 @@ def test_the_same_bits_with_any_number_of_threads(name, rows):
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("rows", [1, 239, 1000])
+def test_predicting_gives_the_same_bits_with_any_number_of_threads(rows, monkeypatch):
+    net = NETWORKS["wide"]
+    state, x = states(net, bl.SGD(1.0), "float32"), batch(net, rows)[0].astype("float32")
+    results = []
+    for threads in "1238":
+        monkeypatch.setenv("BACKLIT_NUM_THREADS", threads)
+        results.append(bl.predict(net, state, x))
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
 def test_engines_in_several_threads_at_once():
     rows = np.random.default_rng(0).integers(0, 40, (300, 20))
 

@@ -91,18 +91,18 @@ def shuffle_both(items: list[Any], rows: NDArray[np.int64]) -> None:
 
 
 def forward(net: Network, state: State, x: ArrayLike) -> Floats:
-    """Outputs (N, n_out) for x (N, n_in). To the bit, a row's outputs don't depend on the other rows."""
+    """Outputs (N, n_out) for x (N, n_in). To the bit, a row's outputs don't depend on the other rows, nor on threads:
+    BACKLIT_NUM_THREADS, or as many as pay for so many rows."""
     x = np.asanyarray(x)
     if x.ndim != 2 or x.shape[1] != net.sizes[0]:
         raise BadInput(f"forward: x must have shape (N, {net.sizes[0]}), one example per row; got {x.shape}.")
     out = np.empty((len(x), net.sizes[-1]), state.dtype)
     piece = max(1, CONVERT_PIECE_BYTES // (x.shape[1] * state.dtype.itemsize))
-    step = len(x) if _fits_core(x, state.dtype) else piece
+    step, threads = len(x) if _fits_core(x, state.dtype) else piece, threads_wanted()
     for start in range(0, len(x), max(1, step)):
         part = _converted(x[start : start + step], state.dtype)
-        _available_core().forward(
-            net.sizes, net.activations, _converted(state.parameters, state.dtype), part, out[start : start + step]
-        )
+        parameters = _converted(state.parameters, state.dtype)
+        _available_core().forward(net.sizes, net.activations, parameters, part, out[start : start + step], threads)
     return out
 
 
