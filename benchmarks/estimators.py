@@ -1,10 +1,9 @@
-"""The estimators beside scikit-learn's: cross-validated scores, a grid search, the same iterations, threads.
+"""The estimators beside scikit-learn's: cross-validated scores; and two fits in two threads. Times: estimator_speed.py.
 
-    python benchmarks/estimators.py [scores|speed|grid|threads ...] [--seeds 20]
+    python benchmarks/estimators.py [scores|threads ...] [--seeds 20]
 
 Both sides get the same folds, seeds and default parameters. A score is "not worse" if the mean difference over the
-seeds is above minus two of its standard errors. Times are the best of several runs, alternating; set
-OPENBLAS_NUM_THREADS=1 and BACKLIT_NUM_THREADS=1 to compare one core with one core.
+seeds is above minus two of its standard errors.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ import argparse
 import os
 import sys
 import warnings
-from functools import partial
 from threading import Thread
 from time import perf_counter
 
 import numpy as np
 from sklearn import datasets, neural_network
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -57,54 +55,6 @@ def scores(seeds):
             )
 
 
-def best_times(act, repeats=5):
-    """Best wall time of ``act(package)`` for both sides, alternating."""
-    times = {side: [] for side in KINDS}
-    for _ in range(repeats):
-        for side, package in KINDS.items():
-            start = perf_counter()
-            act(package)
-            times[side].append(perf_counter() - start)
-    return {side: min(entries) for side, entries in times.items()}
-
-
-def told(what, times):
-    print(
-        f"{what:46} theirs {times['theirs']:7.3f} s  ours {times['ours']:7.3f} s  "
-        f"{times['theirs'] / times['ours']:.1f} times as fast",
-        flush=True,
-    )
-
-
-def speed():
-    """The same 60 iterations on digits: default network, batch 200, Adam."""
-    x, y, _ = loaded("digits")
-    for dtype in ("float64", "float32"):
-        act = partial(sixty_iterations, x.astype(dtype), y)
-        told(f"60 iterations on digits, {dtype}", best_times(act))
-
-
-def sixty_iterations(x, y, package):
-    package.MLPClassifier(max_iter=60, n_iter_no_change=np.inf, random_state=0).fit(x, y)
-
-
-def grid():
-    """A grid search over 24 candidates, as people write it."""
-    x, y, _ = loaded("digits")
-    x = StandardScaler().fit_transform(x)
-    candidates = {
-        "hidden_layer_sizes": [(30,), (100,), (50, 30)],
-        "alpha": [1e-4, 1e-2],
-        "learning_rate_init": [1e-3, 1e-2],
-        "activation": ["relu", "tanh"],
-    }
-
-    def search(package):
-        GridSearchCV(package.MLPClassifier(max_iter=30, random_state=0), candidates, cv=3).fit(x, y)
-
-    told("GridSearchCV, 24 candidates, 3 folds, digits", best_times(search, repeats=1))
-
-
 def threads():
     """Two fits in two threads against one after the other; the core releases the lock."""
     rng = np.random.default_rng(0)
@@ -131,12 +81,12 @@ def threads():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="*", default=["speed", "grid", "threads", "scores"])
+    parser.add_argument("what", nargs="*", choices=["threads", "scores"], default=["threads", "scores"])
     parser.add_argument("--seeds", type=int, default=20)
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     for what in chosen.what:
-        scores(chosen.seeds) if what == "scores" else {"speed": speed, "grid": grid, "threads": threads}[what]()
+        scores(chosen.seeds) if what == "scores" else threads()
 
 
 if __name__ == "__main__":

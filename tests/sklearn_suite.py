@@ -18,8 +18,8 @@ TESTS = "sklearn.neural_network.tests.test_mlp"
 # A test that cannot apply -> the reason: each reads private names of scikit-learn's implementation.
 PRIVATE = {
     "test_gradient": "calls _loss_grad_lbfgs; gradients are held to differences in test_chain.py",
-    "test_learning_rate_warmstart": "reads _optimizer.learning_rate; test_estimators.py looks at optimizer_.rate",
-    "test_adaptive_learning_rate": "reads _optimizer.learning_rate; test_estimators.py looks at optimizer_.rate",
+    "test_learning_rate_warmstart": "_optimizer.learning_rate; test_estimators_beyond.py looks at optimizer_.rate",
+    "test_adaptive_learning_rate": "_optimizer.learning_rate; test_estimators_beyond.py looks at optimizer_.rate",
 }
 
 

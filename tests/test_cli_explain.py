@@ -31,7 +31,8 @@ def run(monkeypatch, capsys, tmp_path):
 def test_step_shows_the_sum_and_the_weight_that_was_asked_for(run):
     code, out, _ = run("step", "iris", "--batch", "2", "--weight", "1:3:2", "--example", "1")
     assert code == 0
-    for told in ("example 2 adds", "÷ 2, once", "before", "after", "∂L/∂w⁽¹⁾₄₃ for example 2 of 2"):
+    names = ("setosa", "petal", "example 2 [1] adds", "∂L/∂w⁽¹⁾₄₃ for example 2 of 2")
+    for told in (*names, "÷ 2, once", "before", "after"):
         assert told in out
 
 
@@ -49,7 +50,7 @@ def test_at_trains_up_to_that_step(run):
 
 def test_explain_as_text_latex_and_json(run):
     code, out, _ = run("explain", "iris", "--weight", "2:b:1", "--example", "0", "--open", "1")
-    assert code == 0 and "the bias of output 2" in out
+    assert code == 0 and "the bias of output 2 “versicolor”" in out
     code, out, _ = run("explain", "iris", "--weight", "1:0:2", "--latex")
     assert code == 0 and out.startswith(r"\frac{\partial L}{\partial w^{(1)}_{13}}")
     code, out, _ = run("explain", "iris", "--json", "--example", "0")
@@ -74,10 +75,11 @@ def test_the_next_steps_of_a_saved_model(run):
     code, out, _ = run("explain", "m", "iris", "--json")
     assert code == 0
     assert [step["step"] for step in json.loads(out)["steps"]] == [state.step]
-    code, _, err = run("step", "m", "iris", "--at", "0")
+    bl.save("bare", *bl.load("m"), preparation=bl.load_preparation("m"))
+    code, _, err = run("step", "bare", "iris", "--at", "0")
     assert code == 1 and f"after {state.step} updates" in err
-    code, _, err = run("step", "m")
-    assert code == 1 and "name both" in err
+    code, _, err = run("step", "bare")
+    assert code == 1 and "name the data" in err
 
 
 def test_train_watches_reports_and_plots(run, tmp_path):
@@ -107,8 +109,9 @@ def _has_matplotlib() -> bool:
 @pytest.mark.parametrize(
     ("argv", "code", "told"),
     [
-        (["explain", "iris", "--weight", "1:9:0"], 1, "source must be a whole number from 0 to 3"),
+        (["explain", "iris", "--weight", "1:9:0"], 1, "--weight 1:9:0: source must be a whole number from 0 to 3"),
         (["explain", "iris", "--example", "9"], 1, "example must be"),
+        (["step", "iris", "--example", "1"], 2, "--weight"),
         (["explain", "iris", "--weight", "1-0-0"], 2, "1:0:2"),
         (["step", "iris", "--at", "x"], 2, "0,1,4711"),
         (["step", "nothing.csv"], 1, "nothing.csv"),

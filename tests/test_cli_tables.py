@@ -64,7 +64,7 @@ def test_numbers_are_told_in_their_unit(folder):
     written(folder / "line.csv", rows, ["x", "price"])
     done = backlit(folder, "train", "line.csv", "--target", "price", "--json")
     result = json.loads(done.stdout)
-    assert result["score"] == "R²"
+    assert result["score"] == "r2"
     assert 1 < result["rmse"] < 5000
 
 
@@ -122,7 +122,10 @@ def test_names_that_would_steer_the_terminal_are_escaped(tmp_path):
 
 
 def test_predictions_on_a_terminal_are_escaped_and_in_a_pipe_are_not(tmp_path):
-    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    try:
+        import pty
+    except ImportError:
+        requires("pty", False, "There are no pseudo-terminals here.")
     hostile = "[bold]yes\x1b[31m"
     written(tmp_path / "d.csv", [[str(k), hostile if k % 2 else "no"] for k in range(60)], ["x", "y"])
     assert backlit(tmp_path, "train", "d.csv", "--save", "m.safetensors", "--epochs", "2").returncode == 0
@@ -161,3 +164,50 @@ def test_values_never_seen_in_training_are_told(tmp_path):
             for options in ([], ["--json"]):
                 done = backlit(tmp_path, command, "m.safetensors", "new.csv", *options)
                 assert (done.returncode, done.stderr) == (0, words)
+
+
+def test_the_target_is_known_by_name_and_columns_can_be_kept_or_dropped(tmp_path):
+    try:
+        import pyarrow.csv
+        import pyarrow.parquet
+    except ImportError:
+        requires("pyarrow", False)
+    rows = [[f"id {k}", "yn"[k % 2], str(k % 2 + k / 99)] for k in range(60)]
+    written(tmp_path / "d.csv", rows, ["id", "kind", "size"])
+    options = ["--target", "kind", "--drop", "id", "--epochs", "30"]
+    done = backlit(tmp_path, "train", "d.csv", *options, "--save", "m.safetensors", "--quiet")
+    assert "dropped: id" in done.stderr
+    table = pyarrow.csv.read_csv(tmp_path / "d.csv")
+    pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
+    found = [json.loads(backlit(tmp_path, "evaluate", "m.safetensors", f, "--json").stdout) for f in
+             ("d.csv", "d.parquet")]  # fmt: skip
+    assert found[0] == found[1]
+    assert found[0]["value"] > 0.9
+    done = backlit(tmp_path, "predict", "m.safetensors", "d.csv")
+    assert done.stderr == "not used: id (--with-inputs keeps all columns)\n"
+    for file in ("d.csv", "d.parquet"):
+        done = backlit(tmp_path, "predict", "m.safetensors", file, "--with-inputs")
+        got = list(csv.reader(done.stdout.splitlines()))
+        assert got[0] == ["id", "kind", "size", "predicted kind", "probability n", "probability y"]
+        assert [row[0] for row in got[1:]] == [row[0] for row in rows]
+    for words in (["train", "d.csv", "--drop", "it"], ["predict", "m.safetensors", "digits", "--with-inputs"]):
+        done = backlit(tmp_path, *words)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+def test_classes_of_an_imported_folder_have_their_names(tmp_path):
+    written(tmp_path / "d.csv", [[str(k % 2 + k / 99), ("no", "yes")[k % 2]] for k in range(80)], ["size", "answer"])
+    assert backlit(tmp_path, "import", "d.csv", "--target", "answer", "--to", "folder").returncode == 0
+    trained = backlit(tmp_path, "train", "folder", "--epochs", "3", "--save", "m.safetensors", "--json")
+    evaluated = backlit(tmp_path, "evaluate", "m.safetensors", "folder", "--json")
+    for done in (trained, evaluated):
+        assert json.loads(done.stdout)["confusion"]["classes"] == ["no", "yes"], done.stderr
+    assert json.loads(evaluated.stdout)["value"] == json.loads(trained.stdout)["test_score"]
+
+
+def test_the_rows_to_test_on_tell_what_training_did_not_have(tmp_path):
+    rows = [[str(k % 7), f"town {k // 3}", "yn"[k % 2]] for k in range(60)]
+    written(tmp_path / "d.csv", rows, ["size", "town", "y"])
+    done = backlit(tmp_path, "train", "d.csv", "--epochs", "1", "--quiet")
+    assert "rows to test on, column 'town': " in done.stderr
+    assert "never seen in training" in done.stderr

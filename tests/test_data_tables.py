@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
 
-from backlit.data import Dataset, Preparation, csv_text, load_dataset, load_inputs, tables
+from backlit.data import Dataset, Preparation, cells, csv_text, load_dataset, load_inputs
 from backlit.errors import BadInput
 
 QUICK = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(
-    lambda s: s == s.strip() and s and not s[0].isdigit() and tables.as_number(s) is None and s[0] != "\ufeff"
+    lambda s: s == s.strip() and s and not s[0].isdigit() and cells.as_number(s) is None and s[0] != "\ufeff"
 )
 
 
@@ -159,7 +159,12 @@ def test_which_column_is_the_target(tmp_path):
         ("a,b\n1,2\n3,\n", ["line 3", "target 'b'"]),
         ("a,b\n1,x\n3,NaN\n", ["line 3", "target 'b'"]),
         ("a,b\n1,2.5\n3,-inf\n", ["line 3", "target 'b'"]),
-        ("a;b\n1,5;2\n", ["line 2", "column 'a'", "'1,5'"]),
+        ('a,b\n"1,5",2\n', ["line 2", "column 'a'", "'1,5'", "with a point"]),
+        ("a;b\n1,5;2\n2.5;3\n", ["line 2", "column 'a'", "'1,5'", "with a point"]),
+        ("a;b\n" + "1,5;2\n" * 1000 + "2.5;3\n", ["line 1002", "'2.5'", "decimal commas", "alike"]),
+        ("a;b\n1,5;2\n1.234,5;3\n", ["line 3", "'1.234,5'", "between thousands"]),
+        ("a,b\n1,5,2,5\n", ["line 2", "4 cells", "semicolons"]),
+        ("a,b\n1,2.5\n3,7\n4,NA\n", ["line 4", "target 'b'", "'NA'"]),
         ("a,b\n1,x\n2,x\n", ["'x' in every row"]),
         ("a,b\n1,0\n2,0\n", ["0 in every row"]),
         ('a,b\n"1,2\n3,4\n', ["line", "quotes"]),
@@ -202,6 +207,22 @@ def test_inputs_are_picked_by_name_for_prediction(tmp_path):
         load_inputs(table(tmp_path, "a,b\n1,red\n", "new.csv"), preparation)
     with pytest.raises(BadInput, match=r"new.csv: has a header but no rows"):
         load_inputs(table(tmp_path, "a,b\n", "new.csv"), preparation)
+
+
+def test_among_texts_na_may_be_a_class(tmp_path):
+    assert load_dataset(table(tmp_path, "a,b\n1,NA\n2,DE\n")).classes == ("DE", "NA")
+
+
+def test_columns_are_taken_or_dropped_by_name(tmp_path):
+    path = table(tmp_path, "a,b,c,t\n1,2,red,x\n3,4,7,y\n5,6,8,x\n")
+    assert load_dataset(path, drop=["c"]).columns == ("a", "b")
+    assert "dropped: c" in load_dataset(path, drop=["c"]).note
+    assert load_dataset(path, "t", columns=["b", "a"]).x.tolist() == [[2, 1], [4, 3], [6, 5]]
+    assert load_dataset(path, drop=["t", "c"]).target == "b"
+    assert "'d' to drop" in told(path, drop=["d"])
+    assert "one column" in told(path, drop=["a", "b", "c"])
+    assert "no column 'z'" in told(path, columns=["z"])
+    assert "digits is none" in refusal(load_dataset, "digits", drop=["d"])
 
 
 def test_a_large_table_takes_seconds(tmp_path):

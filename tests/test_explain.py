@@ -9,6 +9,7 @@ import ladder
 import numpy as np
 import pytest
 from refusals import refusal
+from requires import requires
 
 import backlit as bl
 from backlit.explanations.wording import ACTIVATION_SLOPES, LOSS_SLOPES
@@ -181,16 +182,19 @@ def test_text_opens_as_deep_as_asked():
 
 @pytest.mark.parametrize("example", [0, None])
 def test_latex_can_be_set(example):
-    matplotlib = pytest.importorskip("matplotlib.mathtext")
+    try:
+        from matplotlib.mathtext import MathTextParser
+    except ImportError:
+        requires("matplotlib", False, 'pip install "backlit[plot]"')
     for net in random_networks(12):
         latex = bl.explain(traced(net), len(net.sizes) - 1, None, 0, example).latex()
-        assert matplotlib.MathTextParser("agg").parse(f"${latex}$").depth is not None
+        assert MathTextParser("agg").parse(f"${latex}$").depth is not None
 
 
 def test_what_does_not_fit_is_refused():
     trace = case_6()
     assert "layer must be a whole number from 1 to 2" in refusal(bl.explain, trace, 0)
-    assert "source must be a whole number from 0 to 1, or None for the bias; got 2" in refusal(bl.explain, trace, 1, 2)
+    assert "source must be a whole number from 0 to 1, or 'bias'; got 2" in refusal(bl.explain, trace, 1, 2)
     assert "unit must be a whole number from 0 to 2; got -1" in refusal(bl.explain, trace, 1, 0, -1)
     assert "example must be" in refusal(bl.explain, trace, example=1)
     assert "example must be" in refusal(bl.explain, trace, example=True)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import backlit as bl
-from backlit.explanations.tables import tables
+from backlit.explanations.tables import RichTables, tables
 from backlit.explanations.wording import parameter_at
 
 
@@ -39,12 +39,13 @@ def test_the_sum_grows_and_the_update_is_made_once():
     rows = tables(trace)[-1].rows
     heads, by_name = tables(trace)[-1].heads, {row.name: row.cells for row in rows}
     assert heads[0] == "b⁽²⁾₁", "the largest gradient comes first"
+    assert tables(trace)[-1].places[0] == "2:b:0", "as it is typed"
     sums = [row.cells[0] for row in rows if row.name == "sum so far"]
     assert sums == [f"{trace.running_sum(i)[1].b[0]:.4g}" for i in (1, 2, 3, 4)]
     added = [row.cells[0] for row in rows if row.name.endswith("adds")]
     assert added == [f"{g:.4g}" for g in trace.example_gradients[1].b[:, 0]]
     assert by_name["÷ 4, once"][0] == f"{trace.gradient[1].b[0]:.4g}"
-    assert by_name["times -0.5 = update"][0] == f"{trace.update[1].b[0]:.4g}"
+    assert by_name["× -0.5 = update"][0] == f"{trace.update[1].b[0]:.4g}"
     assert by_name["before"][0] == "0"
     assert by_name["after"][0] == f"{trace.after.layers[1].b[0]:.4g}"
 
@@ -63,14 +64,45 @@ def test_a_sum_is_not_divided():
     assert "not divided: sum" in names
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, 120, 200])
 def test_long_layers_are_folded_to_the_width_of_a_terminal(width):
     text = shown(large(), width)
     assert max(map(len, text.splitlines())) <= width
     assert len(text.splitlines()) < 110
     assert "…" not in text.replace("… 46 more", ""), "nothing is cut off"
-    assert "the 5 of 30 units with the largest deltas" in " ".join(text.split())
-    assert "the 5 of 23860 with the largest gradients" in " ".join(text.split())
+    wide = {80: 5, 120: 8, 200: 15}[width]
+    assert f"the {wide} of 30 units with the largest deltas" in " ".join(text.split())
+    assert f"the {wide} of 23860 with the largest gradients" in " ".join(text.split())
+
+
+def test_what_to_type_stands_above_every_column_and_beside_every_example():
+    """The places are those of the arrays: what stands there is the number of that place."""
+    trace = large()
+    inputs, _, output, _, total = tables(trace)
+    for table, array in ((inputs, trace.x), (output, trace.layers[1].z)):
+        for column, place in enumerate(table.places):
+            assert table.rows[0].cells[column] == f"{array[0, int(place.strip('[]'))]:.4g}"
+    names = [f"example {n} [{n - 1}]" for n in (1, 2, 3)]
+    assert [row.name for row in inputs.rows] == [*names, "… 46 more", "example 50 [49]"]
+    layer, source, unit = total.places[0].split(":")
+    found = trace.gradient[int(layer) - 1]
+    value = found.b[int(unit)] if source == "b" else found.W[int(source), int(unit)]
+    assert f"{value:.4g}" == next(row.cells[0] for row in total.rows if row.name.startswith("÷"))
+
+
+def test_names_are_shown_and_stay_text():
+    columns = ["[red]width[/red]", "a\x1b[31mb", "a very long name that goes on and on and on"]
+    random = np.random.default_rng(0)
+    data = bl.Dataset(random.random((8, 3)), ["[bold]no", "yes"] * 4, columns=columns)
+    net = bl.Network([3, 2, 2], "tanh", "softmax", "cross_entropy")
+    (watched,) = [w for p in bl.train(net, bl.SGD(0.1), data, batch_size=2, epochs=1, watch=[0]) for w in p.watched]
+    console = Console(width=80, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
+    console.print(RichTables(watched))
+    console.file.close()
+    text = console.export_text()
+    assert "\x1b" not in text and "\\x1b" in text
+    assert "[red]width" in text and "[bold]no" in text and "…" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_folding_keeps_the_largest():
@@ -110,5 +142,5 @@ def test_html_is_well_formed_and_holds_the_same_cells():
     assert not open_tags
     for table in tables(trace):
         for row in table.rows:
-            assert row.name in texts
+            assert f"{row.name}  {row.symbol}".rstrip() in texts
             assert all(cell in texts for cell in row.cells)

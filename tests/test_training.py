@@ -349,14 +349,14 @@ class TestFit:
         assert out == ""
         lines = err.splitlines()
         assert len(lines) == 2
-        assert lines[1].startswith("epoch 2 · batch 2/2 · update 4 · loss ")
+        assert lines[1].startswith("epoch 2/2 · batch 2/2 · update 4 · loss ")
         assert "validation loss" in lines[1]
 
     def test_a_bar_on_a_terminal(self, monkeypatch, capsys):
         monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
         monkeypatch.setenv("TERM", "xterm")
         bl.fit(NET, bl.SGD(0.1), DATA, epochs=2)
-        assert "epoch 2 · batch 2/2" in capsys.readouterr().err
+        assert "epoch 2/2 · batch 2/2" in capsys.readouterr().err
 
 
 class TestSchedules:

@@ -59,7 +59,8 @@ INLINE void turn_back(const T* turned, long rows, long outputs, T* to, long stri
   }
 }
 
-// a from z. For softmax the result is log Σ exp(z) of each row, which cross_entropy needs.
+// a from z. For softmax z becomes z − max z, and the result is log Σ exp of that: cross_entropy needs both, and their
+// difference keeps its digits however large the logits are.
 template <class T>
 INLINE Vec<T> softmax(const Block<T>& o) {
   Vec<T> largest = o.at(o.z, 0);
@@ -69,12 +70,13 @@ INLINE Vec<T> softmax(const Block<T>& o) {
   }
   Vec<T> sum = {};
   for (long n = 0; n < o.outputs; ++n) {
-    const Vec<T> e = exponential<T>(o.at(o.z, n) - largest);
+    const Vec<T> z = o.at(o.z, n) - largest, e = exponential<T>(z);
+    o.put(o.z, n, z);
     o.put(o.a, n, e);
     sum += e;
   }
   for (long n = 0; n < o.outputs; ++n) o.put(o.a, n, o.at(o.a, n) / sum);
-  return largest + logarithm<T>(sum);
+  return logarithm<T>(sum);
 }
 
 template <class T, class F>

@@ -221,8 +221,8 @@ def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats
 
 
 def step(
-    net: Network, opt: Optimizer, state: State, x: ArrayLike, y: ArrayLike, *,
-    sample_weight: ArrayLike | None = None, gradient: str = "backpropagation", rate: float | None = None,
+    net: Network, opt: Optimizer, state: State, x: ArrayLike, y: ArrayLike,
+    sample_weight: ArrayLike | None = None, gradient: str = "backpropagation", *, rate: float | None = None,
 ) -> Trace:  # fmt: skip
     """One step of training on the batch x (B, n_in), y (B, n_out), written out; ``state`` is left as it is.
 

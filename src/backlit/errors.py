@@ -7,7 +7,10 @@ from typing import Any
 
 
 class BadInput(ValueError):
-    """An argument, a file or an array that doesn't fit. Nothing was changed."""
+    """An argument, a file or an array that doesn't fit. Nothing was changed. The message is one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))  # quoted arrays bring line breaks
 
 
 class EngineUnavailable(RuntimeError):

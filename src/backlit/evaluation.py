@@ -22,8 +22,10 @@ def predict(net: Network, state: State, x: ArrayLike) -> Floats:
     check_state("predict", net, state)
     try:
         x = np.asarray(x)
-        x = x if x.dtype.kind in "biuf" else x.astype(state.dtype)
-    except (TypeError, ValueError) as error:
+        if x.dtype.kind not in "biufO":
+            raise TypeError(f"these are {x.dtype}")
+        x = x.astype(state.dtype) if x.dtype.kind == "O" else x
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"predict: x must be an array of numbers: {error}.") from None
     if x.ndim != 2 or x.shape[1] != net.sizes[0]:
         raise BadInput(f"predict: x must have shape (N, {net.sizes[0]}), one example per row; got {x.shape}.")

@@ -5,9 +5,12 @@ Only this format lives here; what a State is stands in state.py.
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +24,7 @@ from .optimizers import Optimizer, check_optimizer, from_record, slots_of, to_re
 from .state import Floats, State, check_state
 
 FORMAT = "backlit 1"
+MOST_STEPS = 2**53  # the largest count that every reader of JSON takes; the core's own limit is beyond
 ASIDE = ".part"  # how a file ends while it is being written
 
 
@@ -31,12 +35,14 @@ def save(
     state: State,
     *,
     preparation: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a safetensors file; nothing in it is ever executed.
 
     It is written beside its place, synced, read back, compared, and only then renamed: whatever happens, the
     file at ``path`` is either the old or the new one, whole. ``preparation`` is plain JSON: how raw columns
-    become x, and the names of the classes. Raises BadInput where the place can't be written.
+    become x, and the names of the classes; ``run`` too: what the run was given that made it, so that its steps can be
+    opened again. Raises BadInput where the place can't be written.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -47,8 +53,14 @@ def save(
             f"save: the state carries {', '.join(state.slots)}, which isn't what {type(opt).__name__} carries. Save it "
             "with the optimizer that it was trained with, or give state.anew()."
         )
+    for name, vector in {"parameters": state.parameters, **state.slots}.items():
+        if not np.isfinite(vector).all():
+            raise BadInput(f"save: the state's {name} hold NaN or infinity; finite numbers are wanted.")
     if not (preparation is None or isinstance(preparation, Mapping)):
-        raise BadInput(f"save: preparation must be a dict of plain JSON; got {preparation!r:.60}.")
+        raise BadInput(
+            "save: preparation must be a dict of plain JSON, such as Preparation.to_record() gives; "
+            f"got {preparation!r:.60}."
+        )
     header = {
         "format": FORMAT,
         "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
@@ -58,11 +70,12 @@ def save(
         "epoch_losses": [float(loss) for loss in state.epoch_losses],
         "epoch_sum": float(state.epoch_sum),
         "preparation": preparation,
+        "run": run,
     }
     vectors = {"parameters": state.parameters, **state.slots}
     # Contiguous copies, because safetensors writes the memory of a strided array in the wrong order.
     tensors = {name: np.ascontiguousarray(vector) for name, vector in vectors.items()}
-    if not str(path) or "\0" in str(path):
+    if not isinstance(path, str | os.PathLike) or not str(path) or "\0" in str(path):
         raise BadInput(f"save: a path was wanted; got {path!r}.")
     try:
         content = to_bytes(tensors, metadata={"backlit": json.dumps(header, allow_nan=False)})
@@ -79,12 +92,16 @@ def save(
 def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = lambda aside: None) -> None:
     """Writes ``content`` beside ``path``, synced; when ``check`` has looked at it, renames it into its place.
 
-    Killed at any moment, the file at ``path`` is the old or the new one, whole. Raises OSError.
+    Killed at any moment, the file at ``path`` is the old or the new one, whole; who may read it stays as it was. Raises
+    OSError, also where ``path`` is something else than a file, or one that may not be written to.
     """
+    mode = _mode_of(path)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{ASIDE}")
     try:
         _write_synced(aside, content)
         check(aside)
+        if mode is not None:
+            aside.chmod(mode)
         os.replace(aside, path)
         _sync_folder(path.parent)
     finally:
@@ -97,6 +114,19 @@ def _write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _mode_of(path: Path) -> int | None:
+    """The permissions of the file that is to be replaced; None where there is none."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "a file was wanted, and it is something else")
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return stat.S_IMODE(there.st_mode)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -136,6 +166,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, Optimizer, State]:
                 f"load: {path}: tensor {name!r} must be ({network.n_parameters},) of one dtype, "
                 f"got {vector.shape} {vector.dtype}."
             )
+        if not np.isfinite(vector).all():
+            raise BadInput(f"load: {path}: tensor {name!r} holds NaN or infinity; finite numbers are wanted.")
     parameters = vectors.pop("parameters")
     return network, optimizer, State(network.sizes, parameters, vectors, **_progress_of(path, header))
 
@@ -146,6 +178,12 @@ def load_preparation(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if preparation is not None and not isinstance(preparation, dict):
         raise BadInput(f"load: {path}: the preparation must be a JSON object, got {type(preparation).__name__}.")
     return preparation
+
+
+def load_run(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What the run was given that made this model, plain JSON; None if that wasn't saved."""
+    run = _read(path)[0].get("run")
+    return run if isinstance(run, dict) else None
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -190,8 +228,8 @@ def _progress_of(path: object, header: dict[str, Any]) -> dict[str, Any]:
     step, started = header.get("step"), header.get("started")
     losses: Any = header.get("epoch_losses")
     running: Any = header.get("epoch_sum")
-    counts = type(step) is int and type(started) is int and 0 <= started <= step
-    numbers = type(losses) is list and all(type(n) is float for n in [*losses, running])
+    counts = type(step) is int and type(started) is int and 0 <= started <= step < MOST_STEPS
+    numbers = type(losses) is list and all(type(n) is float and math.isfinite(n) for n in [*losses, running])
     if not (counts and numbers):
         raise BadInput(f"load: {path}: step, started, epoch_losses and epoch_sum don't hold together.")
     return {"step": step, "started": started, "epoch_losses": tuple(map(float, losses)), "epoch_sum": float(running)}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +83,8 @@ class State:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(self.sizes))
         object.__setattr__(self, "parameters", _read_only(self.parameters))
-        object.__setattr__(self, "slots", {name: _read_only(slot) for name, slot in self.slots.items()})
+        slots = {name: _read_only(slot) for name, slot in self.slots.items()}
+        object.__setattr__(self, "slots", MappingProxyType(slots))
 
     @property
     def layers(self) -> Layers:
@@ -172,7 +174,10 @@ def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> F
     except (TypeError, ValueError) as error:  # rows of different lengths
         raise BadInput(f"{where}: {name} must be an array of numbers: {error}.") from None
     if array.dtype.kind not in "biuf":
-        raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.80}.")
+        labels = ""
+        if name == "y":
+            labels = " Labels become numbers by bl.Dataset(x, labels).targets(net)."
+        raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.60}.{labels}")
     return array.astype(dtype, copy=False)
 
 
@@ -264,8 +269,10 @@ def _arrays(name: str, given: Sequence[ArrayLike], shapes: Sequence[tuple[int, .
         where = f"state_from: {name}[{index}]"
         try:
             array = np.asarray(entry)
+            if array.dtype.kind not in "biufO":  # Python's huge integers are objects
+                raise TypeError
             array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise BadInput(f"{where} must be numbers of shape {shape}; got {entry!r:.80}.") from None
         if array.shape != shape:
             turned = " It is transposed: give its .T." if array.shape == shape[::-1] and len(shape) == 2 else ""

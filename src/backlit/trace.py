@@ -65,9 +65,9 @@ class Trace:
         return f"Trace(sizes={sizes}, step {self.before.step}, batch of {len(self.x)}, loss {self.loss:.6g})"
 
     def __rich__(self) -> object:
-        from .explanations import rich_tables
+        from .explanations import RichTables
 
-        return rich_tables(self)
+        return RichTables(self)
 
     def _repr_html_(self) -> str:
         from .explanations import html_tables

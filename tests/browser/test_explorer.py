@@ -12,6 +12,7 @@ from requires import requires
 
 import backlit as bl
 from backlit.explanations.inside_loop import inside_the_loop, once
+from backlit.explanations.wording import parameter_at
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -228,6 +229,7 @@ def test_hostile_names_are_shown_as_text(open_page):
 
 def test_keys_choose_a_weight(open_page, steps):
     page = open_page(bl.explorer(steps))
+    pick(page, 0, 0, 0)
     page.focus("#graph")
     for key, place in [
         ("ArrowDown", ("0", "1", "0")),
@@ -267,8 +269,50 @@ def test_a_large_page_keeps_its_limits(open_page, large):
         assert values(page, "#weight-now") == [entry(trace.before.layers, *at)]
         go(page, 11, 7)
         assert values(page, "#weight-now") == [entry(trace.after.layers, *at)]
+        rows = "#ledger tr:not(.example):not(.still) td.sum, #ledger tr.still ~ tr.still td.sum"
+        reduced, update, old, new = values(page, rows)
+        assert reduced == pytest.approx(float(entry(trace.gradient, *at)), rel=1e-5, abs=1e-8)
+        found = [update, old, new]
+        assert found == [entry(part, *at) for part in (trace.update, trace.before.layers, trace.after.layers)]
     assert "200 parameters with the largest gradient" in page.inner_text("#notes")
     assert opened < 3000, "a second on a free core; tests share theirs"
+
+
+@pytest.mark.parametrize("opt", [bl.SGD(0.3, l2=0.01), bl.SGD(0.3, l2=0.5, l2_over="batch"), bl.Adam(0.01, l2=0.02)])
+def test_the_ledger_of_every_edge_is_whole(open_page, opt):
+    """830 parameters, of which 200 are listed: the others, too, from the sum to the new value, in steps that follow."""
+    random = np.random.default_rng(0)
+    net = bl.Network([30, 20, 10], "tanh", "sigmoid", "mean_squared_error")
+    steps = watched(net, opt, (random.random((12, 30)), random.random((12, 10))), [0, 1, 5])
+    page = open_page(bl.explorer(steps))
+    for number, step in enumerate(steps):
+        trace = step.trace()
+        listed = set(page.evaluate(f"page.steps[{number}].listed"))
+        assert len(listed) in (200, 201), "and the one that the page begins with"
+        sizes = np.abs(trace.gradient.flat)
+        for parameter in [p for p in np.argsort(sizes) if p not in listed][:: len(sizes) // 5]:
+            layer, source, unit = parameter_at(net, int(parameter))
+            pick(page, layer - 1, source, unit)
+            go(page, 5, number)
+            rows = values(page, "#ledger tr:not(.example):not(.still) td.sum, #ledger tr.still ~ tr.still td.sum")
+            total = trace.running_sum(4).flat[parameter] / 4
+            l2 = [trace.gradient.flat[parameter]] if source is not None else []
+            ends = [trace.before.parameters[parameter], trace.after.parameters[parameter]]
+            assert rows == pytest.approx([total, *l2, trace.update.flat[parameter], *ends], rel=1e-9, abs=1e-16)
+
+
+def test_it_begins_with_a_weight_that_teaches(open_page, large):
+    """Of the first layer the weight with the largest gradient, of those to which the first example adds something."""
+    trace = large[0].trace()
+    page = open_page(bl.explorer(large[:3]))
+    place = tuple(int(page.input_value(f"#{name}")) for name in ("layer", "source", "unit"))
+    sizes = np.abs(trace.gradient[0].W) * (trace.example_gradients[0].W[0] != 0)
+    assert place == (0, *np.unravel_index(sizes.argmax(), sizes.shape))
+    go(page, 1, 2)
+    assert "central differences" in page.inner_text("#ledger"), "which has its quotient in every step"
+    assert page.inner_text("h1") == "3 training steps, opened"
+    assert f"--weight 1:{place[1]}:{place[2]}" in page.inner_text("#weight-where")
+    assert open_page(bl.explorer(large[0])).inner_text("h1") == "One training step, opened"
 
 
 def test_what_does_not_fit_is_left_out_and_said(open_page):

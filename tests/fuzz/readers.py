@@ -66,7 +66,7 @@ def seeds(folder: Path) -> dict[str, tuple[str, list[bytes], Callable[[Path], ob
     net, opt = bl.Network([2, 3, 2]), bl.Adam(bl.Cosine(0.1, 9))
     state = bl.initial_state(net, opt)
     bl.save(folder / "seed", net, opt, state, preparation=bl.Preparation.learn(bl.Dataset(x, y)).to_record())
-    checkpoint = to_bytes({"seed": 0}, [state, state], [{"epoch": [1]}, None])
+    checkpoint = to_bytes({"seed": 0, "network": {"sizes": net.sizes}}, [state, state], [{"epoch": [1]}, None])
     idx = struct.pack(">HBBIII", 0, 8, 3, 3, 2, 2) + bytes(range(12))
     labels = struct.pack(">HBBI", 0, 8, 1, 3) + bytes([0, 1, 0])
     (folder / "labels-idx1-ubyte").write_bytes(labels)
@@ -75,7 +75,7 @@ def seeds(folder: Path) -> dict[str, tuple[str, list[bytes], Callable[[Path], ob
 
     def checked(path: Path) -> object:
         try:
-            return from_bytes(path.read_bytes(), net.sizes)
+            return from_bytes(path.read_bytes())
         except Damaged as error:
             raise bl.BadInput(str(error)) from None
 

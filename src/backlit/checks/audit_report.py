@@ -32,10 +32,18 @@ class Watched:
     version: int = -1
     zeroed: int = 0
     parameter_version: int = -1
+    version_steps: int = 0  # by how much an update raises it
+    changed_unseen: int = 0  # times that it had risen by more than the updates between two looks
     sum_seen: Any = None  # a weak reference to the tensor that its gradients are summed in
     frozen: bool = False  # requires_grad was False at the last update
     replaced: bool = False  # in the end the model has another in its place
     moved: bool = False  # in the end it differs from the beginning
+
+
+    @property
+    def left_alone(self) -> bool:
+        """Frozen, and not given to the optimizer either: that is meant."""
+        return not self.in_optimizer and self.frozen and not self.replaced and not self.gradients
 
 
 class LossCall(NamedTuple):
@@ -46,7 +54,6 @@ class LossCall(NamedTuple):
     examples: int
     factor: float
     made_by: str  # the activation that its input had gone through, where the loss applies one itself
-    place: int = 0  # where in the program it was called: the turns of a loop have the same
 
 
 class Group(NamedTuple):
@@ -59,7 +66,7 @@ class Group(NamedTuple):
     closure: bool
     scaled: float  # by how much the gradients were changed between the last backward pass and the update
     rates: tuple[float, ...]
-    several: bool = False  # losses (or else forward passes) of several places in the program: no micro-batches
+    several: bool = False  # losses of several places, targets or tasks: no micro-batches of one loss
 
     @property
     def examples(self) -> list[int]:
@@ -185,12 +192,18 @@ TEXTS = {
         "{some} times, first in {what}: they were broadcast, so every output met every target. Do y = y.reshape(-1, 1)."
     ),
     "double_softmax": (
-        "the input of {loss} had gone through {activation}, but it wants {wanted}. Leave {activation} out of the model."
+        "the input of {loss} had gone through {seen}, but it wants {wanted}. Leave that {activation} out."
     ),
     "sum_loss": (
         "{loss} is summed over {n} examples, and the rate of {rate:g} is one for the mean: it acts as {acts:g} "
         "would there. Take reduction='mean', or divide the rate by the batch size."
     ),
+}
+
+
+WANTED = {
+    "nll_loss": "the logarithm of probabilities: log_softmax of the logits",
+    "binary_cross_entropy": "probabilities, that went through it once",
 }
 
 
@@ -207,7 +220,8 @@ def _clearing(groups: list[Group]) -> Iterable[Finding]:
 def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:
     accumulated = _accumulated(groups)
     means = [g for g in accumulated if len(g.calls) == g.passes and all(c.reduction == "mean" for c in g.calls)]
-    undivided = [g for g in means if _share(g) > 1.5 and not _near(_share(g) * g.scaled, 1)]
+    # Clipping only ever shrinks: what is still larger than the mean afterwards was never divided.
+    undivided = [g for g in means if _share(g) > 1.5 and _share(g) * g.scaled > 1.001]
     if undivided:
         yield _finding("accumulation_not_divided", some=len(undivided), k=undivided[0].passes)
     unequal = [g for g in means if len(set(g.examples)) > 1 and len({round(c.factor, 9) for c in g.calls}) == 1]
@@ -215,7 +229,9 @@ def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:
         yield _finding("unequal_micro_batches", some=len(unequal), sizes=_list(unequal[0].examples))
     usual = Counter(g.passes for g in groups if not g.closure).most_common(1)
     lost = sum(log.dropped) + log.pending_at_end
-    if accumulated and usual[0][0] > 1 and lost:
+    # Gradients thrown away around every update may be of another loss, as a generator's are in its discriminator.
+    around_every_update = len(groups) > 2 and len(log.dropped) + 1 >= len(groups) and not any(g.calls for g in groups)
+    if accumulated and usual[0][0] > 1 and lost and not around_every_update:
         yield _finding("last_group_dropped", some=lost, k=usual[0][0])
 
 
@@ -236,7 +252,7 @@ def _share(group: Group) -> float:
 def _never_changed(log: Log) -> Iterable[Finding]:
     reasons: dict[str, list[str]] = {}
     for w in log.watched:
-        if not w.moved:
+        if not w.moved and not w.left_alone:
             reasons.setdefault(_reason(w, log), []).append(w.name)
     for reason, names in reasons.items():
         yield _finding(reason, names=_list(names), strangers=log.strangers)
@@ -265,10 +281,9 @@ def _loss(log: Log, groups: list[Group]) -> Iterable[Finding]:
         yield _finding("targets_broadcast", some=len(log.broadcasts), what=log.broadcasts[0])
     calls = [(g, c) for g in groups for c in g.calls]
     for call in [c for _, c in calls if c.made_by][:1]:
-        activation = call.made_by.removesuffix("Backward0").lower()
-        logarithms = call.name == "nll_loss"
-        wanted = "the logarithm of probabilities" if logarithms else f"logits, and applies {activation} itself"
-        yield _finding("double_softmax", loss=call.name, activation=activation, wanted=wanted)
+        activation = call.made_by.partition(" ")[0]
+        wanted = WANTED.get(call.name, f"logits, and applies {activation} itself")
+        yield _finding("double_softmax", loss=call.name, seen=call.made_by, wanted=wanted, activation=activation)
     summed = [(g, c) for g, c in calls if c.reduction == "sum" and c.examples > 1 and _near(c.factor * g.scaled, 1)]
     fast = [(g, c) for g, c in summed if g.rates and max(g.rates) * c.examples >= MEAN_SCALED]
     for g, call in fast[:1] if log.scales_with_gradient else ():
@@ -308,11 +323,18 @@ def _facts(log: Log, groups: list[Group]) -> dict[str, str]:
             "not in this optimizer; changed by something else"
             if w.moved and not w.in_optimizer
             else f"changed in {w.changes:,} of {len(groups):,} updates, "
-            f"first in {w.first_change}, last in {w.last_change}"
+            f"first in {w.first_change}, last in {w.last_change}{_unseen(w)}"
             if w.changes and w.moved
+            else "frozen, and not given to the optimizer"
+            if w.left_alone
             else "never changed"
         )
     return facts
+
+
+def _unseen(w: Watched) -> str:
+    """Changes of which only the count is known; averages of the weights, put in and out again, make them too."""
+    return "; by something else too, between updates" if w.changed_unseen and not w.changed_outside else ""
 
 
 def _counts(values: Iterable[object]) -> str:

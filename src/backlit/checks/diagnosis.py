@@ -18,7 +18,7 @@ from ..state import Floats, Layers, State, check_batch, check_state
 from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
 from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
-from .matching import Constant, Match, Ruler, meaningful
+from .matching import MATCH, Constant, Match, Ruler, meaningful
 from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
 from .search import Found, Search, search
 from .slack import corner_slack, magnitudes
@@ -28,7 +28,6 @@ from .wrong_passes import Scene
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MATCH = 1e-6  # how near a candidate must come, of each block's largest entry, in float64
 SINGLE_MATCH, SINGLE_TIMES = 3e-5, 30  # in float32: this, or this many times what float32 costs backlit itself
 # A block's entries are held against this share of its terms at least: with the limits above, that is 1e-14 and 1e-6 of
 # the terms, which is what rounding leaves where they cancel.
@@ -102,10 +101,11 @@ def diagnose(
 
     Each suspect is computed and compared, never guessed. Raises BadInput for what is no gradient of this network.
     """
-    where = "diagnose"
+    where, notes = "diagnose", list[str]()
     if is_network_object(gradient):
         found_net, found_state = network_and_state(where, gradient)
-        net, state, gradient = net or found_net, state or found_state, object_gradient(gradient)
+        net, state = net or found_net, state or found_state
+        gradient = object_gradient(gradient, notes=notes)
         x, y = rows_of(x, net.sizes[0]), rows_of(y, net.sizes[-1])
     if net is None or state is None or x is None or y is None:
         raise BadInput(f"{where}: gradient, net, state, x and y are wanted (or an object with backprop, and x=, y=).")
@@ -121,6 +121,7 @@ def diagnose(
         raise BadInput(f"{where}: the right gradient itself is not finite at this state. Look at the parameters and x.")
     before = None if previous is None else read(f"{where}: previous", net, previous, len(x))
     verdict = _of_readings(scene, foreign, before)
+    remarks += [f"backprop returns {note}." for note in dict.fromkeys(notes)]
     return replace(verdict, remarks=(*verdict.remarks, *remarks))
 
 

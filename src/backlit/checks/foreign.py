@@ -34,24 +34,25 @@ class Answer:
 
     way:     how it was called, in words.
     first:   their pair of lists, as they returned it; ``second``: of a second call with the same arguments.
-    moved:   whether the call changed the arrays that it was given.
+    moved:   the names of the arguments that the call changed, "" for none.
     """
 
     way: str
     method: str  # "backprop", or "update_mini_batch"
     first: Pair
     second: Pair
-    moved: bool
+    moved: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """All answers of a file, what was found in it, and the beginning of what it printed."""
+    """All answers of a file, what was found in it, the beginning of what it printed, and what ended it early."""
 
     kind: str  # "function" or "class"
     cost: str  # of a class: the name of its cost, "" if there is none
     answers: tuple[Answer, ...]
     printed: str
+    stopped: str = ""
 
 
 def run_file(path: Path, net: Network, state: State, x: Floats, y: Floats, seconds: float) -> Run:
@@ -128,7 +129,7 @@ def _answers(folder: Path, path: Path, code: int, printed: str) -> Run:
         with np.load(folder / f"answer{number}.npz", allow_pickle=False) as arrays:
             calls = [_pair(arrays, call) for call in ("first", "second")]
         answers.append(Answer(told["way"], told["method"], calls[0], calls[1], told["moved"]))
-    return Run(report["kind"], report["cost"], tuple(answers), printed)
+    return Run(report["kind"], report["cost"], tuple(answers), printed, report["stopped"])
 
 
 def _pair(arrays: Any, call: str) -> Pair:

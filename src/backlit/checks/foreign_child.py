@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from .foreign_forms import ORDER, arranged, made, pair_of
 from .network_objects import object_gradient, update_gradient
 
-Call = tuple[str, str, Callable[[], tuple[Any, bool]]]  # (way, method, () -> (their pair, whether arguments moved))
+# (way, method, () -> (their pair, which arguments it changed, how the pair came))
+Call = tuple[str, str, Callable[[], tuple[Any, str, str]]]
 
 
 def main(folder: Path) -> None:
@@ -28,21 +30,23 @@ def main(folder: Path) -> None:
     with np.load(folder / "job.npz", allow_pickle=False) as arrays:
         count = len(job["sizes"]) - 1
         problem = [arrays[f"W{k}"] for k in range(count)], [arrays[f"b{k}"] for k in range(count)], *_xy(arrays)
-    report: dict[str, Any] = {"error": "", "kind": "", "cost": "", "answers": []}
+    report: dict[str, Any] = {"error": "", "kind": "", "cost": "", "stopped": "", "answers": []}
     path = Path(job["path"])
     try:
-        calls = _calls(_loaded(path), path, job["sizes"], problem, report)
+        module, report["stopped"] = _loaded(path)
+        calls = _calls(module, path, job["sizes"], problem, report)
     except BaseException as error:  # SystemExit too: the file may end itself
         report["error"] = _line(error, path, "as it was loaded")
         calls = []
     errors = []
     for way, method, call in calls:
         try:
-            (first, moved), (second, _) = call(), call()
+            (first, moved, form), (second, _, _) = call(), call()
             _save(folder / f"answer{len(report['answers'])}.npz", first, second)
-            report["answers"].append({"way": way, "method": method, "moved": moved})
+            told = f"{way}; it returned {form}" if form else way
+            report["answers"].append({"way": told, "method": method, "moved": moved})
         except BaseException as error:
-            errors.append(_line(error, path, f"when called with {way}"))
+            errors.append(_line(error, path, f"when called with {way}, --sizes {','.join(map(str, job['sizes']))}"))
     if calls and not report["answers"]:
         report["error"] = errors[0]
     (folder / "report.json").write_text(json.dumps(report), "utf-8")
@@ -52,7 +56,8 @@ def _xy(arrays: Any) -> tuple[Any, Any]:
     return arrays["x"], arrays["y"]
 
 
-def _loaded(path: Path) -> ModuleType:
+def _loaded(path: Path) -> tuple[ModuleType, str]:
+    """(their module, what ended it). What ends it after backprop has been defined is no obstacle."""
     sys.path.insert(0, str(path.parent))
     sys.argv = [str(path)]
     spec = importlib.util.spec_from_loader("their_file", loader=None, origin=str(path))
@@ -60,34 +65,51 @@ def _loaded(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     sys.modules["their_file"] = module
-    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    return module
+    code, stopped = compile(path.read_bytes(), str(path), "exec"), ""
+    try:
+        exec(code, module.__dict__)
+    except BaseException as error:
+        if not callable(getattr(module, "backprop", None)) and not _classes(module):
+            raise
+        stopped = _line(error, path, "as it was loaded")
+    return module, stopped
+
+
+def _classes(module: ModuleType) -> list[Any]:
+    return [c for c in vars(module).values() if inspect.isclass(c) and callable(getattr(c, "backprop", None))]
 
 
 def _calls(module: ModuleType, path: Path, sizes: list[int], problem: Any, report: dict[str, Any]) -> list[Call]:
     function = getattr(module, "backprop", None)
     if callable(function) and not inspect.isclass(function):
         report["kind"] = "function"
-        return list(_function_calls(function, *problem))
-    classes: list[Any] = [
-        c for c in vars(module).values() if inspect.isclass(c) and callable(getattr(c, "backprop", None))
-    ]
+        return list(_function_calls(arranged(function), len(sizes) - 1, *problem))
+    classes = _classes(module)
     if not classes:
-        names = ", ".join(n for n, v in vars(module).items() if callable(v) and not n.startswith("_")) or "neither"
+        names = ", ".join(map(_told, (v for n, v in vars(module).items() if callable(v) and not n.startswith("_"))))
         report["error"] = (
             f" must have a function backprop(weights, biases, x, y) or a class with a method backprop(self, x, y); it "
-            f"has {names}."
+            f"has {names or 'neither'}."
         )
         return []
-    network = classes[-1](sizes)
+    network, held = made(classes[-1], sizes)
     cost = getattr(network, "cost", None)
     report["kind"] = "class"
     report["cost"] = "" if cost is None else str(getattr(cost, "__name__", type(cost).__name__))
-    return list(_object_calls(network, *problem))
+    return list(_object_calls(network, held, *problem))
 
 
-def _function_calls(f: Callable[..., Any], weights: Any, biases: Any, x: Any, y: Any) -> Iterator[Call]:
+def _told(thing: Any) -> str:
+    """The name of a function, or of a class with its methods."""
+    name = str(getattr(thing, "__name__", thing))[:60]
+    if not inspect.isclass(thing) or thing.__module__ != "their_file":
+        return name
+    return f"class {name} ({', '.join(n for n, v in vars(thing).items() if callable(v) and not n.startswith('_'))})"
+
+
+def _function_calls(g: Callable[..., Any], count: int, weights: Any, biases: Any, x: Any, y: Any) -> Iterator[Call]:
     """The ways in which people write it, the documented one first."""
+    f = g, count
     turned, columns = [W.T for W in weights], [b[:, None] for b in biases]
     rows = [b[None] for b in biases]
     yield "weights (fan_in, fan_out), one example per row", "backprop", _once(f, weights, biases, x, y)
@@ -105,45 +127,46 @@ def _function_calls(f: Callable[..., Any], weights: Any, biases: Any, x: Any, y:
     yield f"weights (fan_out, fan_in), {one}", "backprop", _each(f, turned, biases, x, y)
 
 
-def _once(f: Callable[..., Any], *arguments: Any) -> Callable[[], tuple[Any, bool]]:
-    def call() -> tuple[Any, bool]:
+def _once(f: tuple[Callable[..., Any], int], *arguments: Any) -> Callable[[], tuple[Any, str, str]]:
+    def call() -> tuple[Any, str, str]:
         given = [[np.array(a) for a in arguments[k]] for k in (0, 1)] + [np.array(arguments[2]), np.array(arguments[3])]
-        answer = f(*given)
-        parts = [([np.array(a) for a in part] if part is not None else []) for part in _two(answer)]
-        moved = any(not np.array_equal(a, b) for k in (0, 1) for a, b in zip(given[k], arguments[k], strict=True))
-        return parts, moved
+        pair, form = pair_of(f[0](*given), f[1])
+        moved = [name for k, name in enumerate(ORDER) if not _same(given[k], arguments[k])]
+        return [[np.array(a) for a in part] for part in pair], ", ".join(moved), form
 
     return call
 
 
-def _each(f: Callable[..., Any], weights: Any, biases: Any, x: Any, y: Any) -> Callable[[], tuple[Any, bool]]:
-    def call() -> tuple[Any, bool]:
+def _same(given: Any, before: Any) -> bool:
+    if isinstance(given, list):  # a program may also put other arrays into the list
+        return len(given) == len(before) and all(map(np.array_equal, given, before))
+    return np.array_equal(given, before)
+
+
+def _each(
+    f: tuple[Callable[..., Any], int], weights: Any, biases: Any, x: Any, y: Any
+) -> Callable[[], tuple[Any, str, str]]:
+    def call() -> tuple[Any, str, str]:
         answers = [_once(f, weights, biases, row, target)() for row, target in zip(x, y, strict=True)]
         means = [
             [np.mean([a[0][side][k] for a in answers], axis=0) for k in range(len(answers[0][0][side]))]
             for side in (0, 1)
         ]
-        return means, any(a[1] for a in answers)
+        return means, answers[0][1], answers[0][2]
 
     return call
 
 
-def _two(answer: Any) -> Any:
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise TypeError(f"backprop must return a pair (weight gradients, bias gradients), it returned {_short(answer)}")
-    return answer
+def _object_calls(network: Any, held: tuple[str, str], *problem: Any) -> Iterator[Call]:
+    def backprop() -> tuple[Any, str, str]:
+        notes: list[str] = []
+        return object_gradient(network, held, notes)(*problem), "", "".join(notes[:1])
 
-
-def _short(answer: Any) -> str:
-    return f"{type(answer).__name__} of length {len(answer)}" if hasattr(answer, "__len__") else repr(answer)[:60]
-
-
-def _object_calls(network: Any, weights: Any, biases: Any, x: Any, y: Any) -> Iterator[Call]:
     way = "one example at a time, as columns (their mean was taken)"
-    yield way, "backprop", lambda: (object_gradient(network)(weights, biases, x, y), False)
+    yield way, "backprop", backprop
     if callable(getattr(network, "update_mini_batch", None)):
         way = "the whole batch and rate 1; the gradient is by how much the parameters went down"
-        yield way, "update_mini_batch", lambda: (update_gradient(network)(weights, biases, x, y), False)
+        yield way, "update_mini_batch", lambda: (update_gradient(network, held)(*problem), "", "")
 
 
 def _save(path: Path, first: Any, second: Any) -> None:
@@ -165,6 +188,8 @@ def _line(error: BaseException, path: Path, when: str) -> str:
     if isinstance(error, SyntaxError) and error.filename == str(path):
         places = [error.lineno]
     place = f", line {places[-1]}" if places else ""
+    if isinstance(error, EOFError) and "reading a line" in str(error):
+        error = EOFError("it asks for input(), and nobody is there to answer")
     message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
     return f"{place}: {type(error).__name__}{': ' + message if message else ''} ({when})."
 

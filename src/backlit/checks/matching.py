@@ -15,6 +15,7 @@ import numpy as np
 from ..network import Network
 from ..state import Floats
 
+MATCH = 1e-6  # how near a candidate must come, of each block's largest entry, in float64
 ARBITRARY = 9  # the price of a constant without a meaning, in words
 
 

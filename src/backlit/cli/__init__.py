@@ -14,20 +14,32 @@ import click
 
 from ..errors import BadInput, Diverged, EngineUnavailable
 
-# command -> what the list of commands says of it; the file of that name is imported only when it is called.
-COMMANDS = {
-    "train": "Train a network on a data set and test it.",
-    "evaluate": "Loss and score of a saved model on a data set.",
-    "predict": "Outputs of a saved model for the rows of a file.",
-    "step": "One step of training, written out as tables.",
-    "check": "What is wrong with the backpropagation in a Python file.",
-    "export": "Write a saved model as ONNX or as a PyTorch state dict.",
-    "explain": "The chain-rule factors of one weight, or a page to explore steps on.",
-    "info": "What is in a saved model, or what this installation can do.",
-    "import": "Tables of any size into a folder that can be trained on.",
-    "data": "The data sets that can be loaded by name.",
+# What people want -> command -> what the list says of it; the file of that name is imported only when it is called.
+GROUPS = {
+    "Train": {
+        "train": "Train a network on a data set and test it.",
+        "data": "The data sets that can be loaded by name.",
+        "import": "Tables of any size into a folder that can be trained on.",
+    },
+    "Look inside": {
+        "step": "One step of a run, written out as tables.",
+        "explain": "The chain rule of one weight, or a page to explore.",
+        "check": "What is wrong with the backpropagation in your file.",
+    },
+    "Use a saved model": {
+        "predict": "Its outputs for the rows of a file.",
+        "evaluate": "Its loss and score on a data set.",
+        "info": "What is in it, or what this installation can do.",
+        "export": "Write it as ONNX or as a PyTorch state dict.",
+    },
 }
+COMMANDS = {name: says for group in GROUPS.values() for name, says in group.items()}
 
+BEGINNING = (
+    "backlit train digits --save digits.model",
+    "backlit step digits.model --at 120",
+    "backlit explain digits.model --at 120 --html page.html",
+)
 FILES = {"import": "import_"}  # where Python keeps the command's name for itself
 
 
@@ -44,8 +56,12 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<8}", says) for name, says in commands.items()])
+        with formatter.section("Begin with"):
+            for line in BEGINNING:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
 def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -59,7 +75,7 @@ def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) ->
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with: backlit train digits",
+    epilog="Every command tells more with --help.",
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Say which.")
 def backlit() -> None:

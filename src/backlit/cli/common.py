@@ -12,6 +12,7 @@ import click
 
 from ..data import Dataset, Preparation
 from ..data.columns import Unseen
+from ..data.wording import printable as printable
 from ..data.wording import shown
 from ..errors import BadInput
 from ..evaluation import is_classification
@@ -42,11 +43,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def printable(text: object) -> str:
-    """``text`` on one line, its unprintable characters escaped: names come from files, and terminals obey them."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
-
-
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on standard output; every cell is shown as plain text."""
     from rich.console import Console
@@ -70,26 +66,26 @@ def print_facts(facts: Mapping[str, object]) -> None:
         click.echo(f"{printable(name):<{width}}  {printable(value)}")
 
 
-def tell_unseen(unseen: Unseen) -> None:
+def tell_unseen(unseen: Unseen, where: str = "") -> None:
     """One line on standard error for each column that holds categories which training didn't have."""
     for column, texts in unseen.items():
         rows, some = texts.total(), ", ".join(shown(text) for text, _ in texts.most_common(3))
         more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
         hold = "1 row holds a value" if rows == 1 else f"{rows:,} rows hold values"
         click.echo(
-            f"column {shown(column)}: {hold} never seen in training ({some}{more}); taken as none of the known",
+            f"{where}column {shown(column)}: {hold} never seen in training ({some}{more}); taken as none of the known",
             err=True,
         )
 
 
 def score_name(net: Network, data: Dataset) -> str:
-    """What the score of ``evaluate`` is: accuracy for classes, R² for numbers."""
-    return "accuracy" if is_classification(net, data) else "R²"
+    """What the score of ``evaluate`` is called by machines: accuracy for classes, r2 for numbers."""
+    return "accuracy" if is_classification(net, data) else "r2"
 
 
 def score_text(name: str, score: float) -> str:
     """A score as people write it: ``accuracy 97.5 %``, ``R² 0.482``."""
-    return f"accuracy {100 * score:.1f} %" if name == "accuracy" else f"{name} {score:.3f}"
+    return f"accuracy {100 * score:.1f} %" if name == "accuracy" else f"R² {score:.3f}"
 
 
 def preparation_of(model: Path) -> Preparation:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..data import load_dataset
+from ..data import load_dataset, stored_preparation
 from ..data.columns import Unseen
+from ..data.readers import is_table
 from ..evaluation import evaluate
 from ..model_file import load
 from .common import (
@@ -33,10 +34,14 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     """Loss and score of the saved MODEL on DATA: on its test part if it has one, otherwise on all its rows."""
     net, _, state = load(model)
     preparation = preparation_of(model)
-    is_table = Path(data).suffix.lower() in (".csv", ".tsv", ".txt")
-    raw = load_dataset(data, target or (preparation.target if is_table else None))
+    if is_table(data):
+        raw = load_dataset(data, target or preparation.target, columns=preparation.columns)
+    else:
+        raw = load_dataset(data, target)
     unseen: Unseen = {}
-    dataset = preparation.apply_to(raw.test or raw, unseen)
+    rows = raw.test or raw
+    # what was imported with the preparation that the model carries has been prepared already
+    dataset = rows if stored_preparation(data) == preparation else preparation.apply_to(rows, unseen)
     tell_unseen(unseen)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)

@@ -6,31 +6,23 @@ from pathlib import Path
 
 import click
 
-from ..explanations import Factors, Shares, explain
 from .common import json_option, print_json
-from .opening import Place, Weight, run_of, run_options, steps_of
-from .watching import Steps, write_page
+from .opening import WEIGHT_HELP, Asked, Place, Weight, example_option, explained, opened, record, run_options, steepest
+from .watching import write_page
 
 
 @click.command("explain")
 @run_options
-@click.option("--at", type=Steps(), metavar="STEPS", help="Which steps, from 0: 0,1,4711. Default: the next one.")
-@click.option("--weight", type=Weight(), default="1:0:0", show_default=True, metavar="L:I:J", help="Layer 1, W[0, 0].")
-@click.option("--example", type=int, metavar="K", help="Of that example of the batch, from 0. Default: of the batch.")
-@click.option("--open", "depth", type=click.IntRange(min=0), default=0, help="Levels of paths to open.")
+@click.option("--weight", type=Weight(), metavar="LAYER:FROM:TO",
+              help=f"{WEIGHT_HELP} Default: of layer 1 the one with the largest gradient.")  # fmt: skip
+@example_option
+@click.option("--open", "depth", type=click.IntRange(min=0), default=0, metavar="LEVELS", help="Of paths to open.")
 @click.option("--latex", is_flag=True, help="As one formula.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="PAGE", help="Write the explorer page of these steps.")
 @json_option
 def command(
-    source: str,
-    data: str | None,
-    target: str | None,
-    hidden: tuple[int, ...],
-    batch: int,
-    rate: float,
-    seed: int,
-    at: tuple[int, ...] | None,
-    weight: Place,
+    asked: Asked,
+    weight: Place | None,
     example: int | None,
     depth: int,
     latex: bool,
@@ -39,26 +31,31 @@ def command(
 ) -> None:
     """The chain-rule factors of one weight in a step that was really trained; with --html a page to explore it on.
 
-    The step is one of plain gradient descent on a data set (see: backlit data), or of a saved model: MODEL DATA.
+    \b
+    backlit explain iris --weight 1:2:0       of plain gradient descent on a data set
+    backlit explain MODEL --at 120            of the run that made it (train --save)
+    backlit explain DIR --at 0,120 --html p.html    of a run that is kept (train --checkpoint)
+    backlit explain MODEL DATA                what a model would do next on other data
+
+    \b
+    --json: {"steps": [{step, layer, source, unit, example, where,
+      terms: [{symbol, formula, filled, value}],
+      product: of the terms (of the whole batch: their sum), which is the gradient,
+      difference: the same derivative by central differences}]}
     """
-    run = run_of(source, data, target, hidden, batch, rate, seed)
-    steps = run.opened(steps_of(run, at))
+    steps = opened(asked)
     if html is not None:
         write_page(html, steps)
         click.echo(f"page written to {html}")
         return
-    found = [explain(step, *weight, example=example) for step in steps]
+    weights = [weight or steepest(step) for step in steps]
+    found = [explained(step, at, example) for step, at in zip(steps, weights, strict=True)]
     if as_json:
-        print_json({"steps": [{"step": s.step, **record(f)} for s, f in zip(steps, found, strict=True)]})
+        each = zip(steps, found, weights, strict=True)
+        print_json({"steps": [{"step": step.step, **record(f, at, example)} for step, f, at in each]})
         return
     for step, factors in zip(steps, found, strict=True):
         if latex:
             click.echo(factors.latex())
         else:
             click.echo(f"update {step.step + 1} (step {step.step})\n{factors.text(depth)}\n")
-
-
-def record(found: Factors | Shares) -> dict[str, object]:
-    """Terms, product and difference quotient, for machines."""
-    terms = [{"symbol": t.symbol, "formula": t.formula, "filled": t.filled, "value": t.value} for t in found.terms]
-    return {"where": found.where, "terms": terms, "product": found.product, "difference": found.difference}

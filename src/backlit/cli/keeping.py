@@ -39,6 +39,11 @@ def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bo
     return Checkpoints(folder, every or EVERY, keep, resume)
 
 
+def note_of(data: str, target: str | None, validation: float | None, epochs: int) -> dict[str, Any]:
+    """What a command of train was given, to be kept with its run; not where, so that a run elsewhere is the same."""
+    return {"data": data, "target": target, "validation": validation, "epochs": epochs}
+
+
 def explain_shrinking_files(data: str) -> None:
     """If a data file is cut short while it is read, the process ends; this sees to it that it says why."""
     name = data if data.isprintable() else repr(data)

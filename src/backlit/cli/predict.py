@@ -9,10 +9,11 @@ from typing import TextIO
 
 import click
 
-from ..data import load_inputs
+from ..data import Preparation, load_inputs
 from ..data.columns import Unseen
 from ..data.parquet import write_parquet
-from ..data.tables import PARQUET
+from ..data.readers import is_table
+from ..data.tables import PARQUET, table_columns, table_values
 from ..errors import BadInput
 from ..evaluation import predict
 from ..model_file import load
@@ -25,12 +26,16 @@ from .common import data_argument, json_option, model_argument, preparation_of, 
 @model_argument
 @data_argument
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A .csv or .parquet file to write.")
+@click.option("--with-inputs", is_flag=True, help="Put all columns of a table, as they stand, before the predictions.")
 @json_option
-def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
+def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_json: bool) -> None:
     """Outputs of the saved MODEL for the rows of DATA, a raw file as it was trained on; the target may be absent.
 
-    For classes: the most probable one and the probability of each. For numbers: the numbers.
+    For classes: the most probable one and the probability of each. For numbers: the numbers. One line for each row, in
+    the order of DATA.
     """
+    if with_inputs and not is_table(data):
+        raise BadInput(f"--with-inputs: a table, whose columns have names, is wanted; got {data}.")
     net, _, state = load(model)
     preparation = preparation_of(model)
     unseen: Unseen = {}
@@ -38,22 +43,51 @@ def command(model: Path, data: str, output: Path | None, as_json: bool) -> None:
     outputs = preparation.restore(predict(net, state, preparation.apply(raw)))
     tell_unseen(unseen)
     header, rows = table(net, preparation.classes, preparation.target, outputs)
+    if with_inputs:
+        header, rows = beside(*table_values(Path(data)), header, rows)
+    elif is_table(data):
+        tell_unused(table_columns(Path(data)), preparation)
     if as_json:
         print_json({"columns": header, "rows": rows})
     elif output is None:
         if sys.stdout.isatty():  # a file or a pipe gets the names as they are
             header, rows = [printable(name) for name in header], [[shown(value) for value in row] for row in rows]
         write(sys.stdout, header, rows)
-    elif output.suffix.lower() in PARQUET:
+    else:
+        store(output, header, rows)
+
+
+def store(output: Path, header: list[str], rows: list[list[object]]) -> None:
+    """The predictions as a file, CSV or Parquet by its name."""
+    if output.suffix.lower() in PARQUET:
         write_parquet(output, header, rows)
-        click.echo(f"{len(rows)} rows written to {output}", err=True)
     else:
         try:
             with open(output, "w", newline="", encoding="utf-8") as file:
                 write(file, header, rows)
         except OSError as error:
             raise BadInput(f"--output {output}: can't be written: {error.strerror}.") from None
-        click.echo(f"{len(rows)} rows written to {output}", err=True)
+    click.echo(f"{len(rows)} rows written to {output}", err=True)
+
+
+def tell_unused(names: list[str], preparation: Preparation) -> None:
+    """One line on standard error about columns that the model doesn't know."""
+    if preparation.columns is not None:
+        unused = [name for name in names if name not in preparation.columns and name != preparation.target]
+        if unused:
+            click.echo(f"not used: {printable(', '.join(unused))} (--with-inputs keeps all columns)", err=True)
+
+
+def beside(
+    names: list[str], cells: list[list[object]], header: list[str], rows: list[list[object]]
+) -> tuple[list[str], list[list[object]]]:
+    """The input columns, then the predictions; a prediction called like an input is called "predicted" so."""
+    renamed: list[str] = []
+    for name in header:
+        while name in (*names, *renamed):
+            name = f"predicted {name}"
+        renamed.append(name)
+    return [*names, *renamed], [[*left, *right] for left, right in zip(cells, rows, strict=True)]
 
 
 def table(

@@ -24,9 +24,17 @@ def details(net: Network, state: State, data: Dataset, preparation: Preparation)
             return {}
         counts = np.zeros((len(data.classes),) * 2, int)
         np.add.at(counts, (targets.argmax(axis=1), outputs.argmax(axis=1)), 1)
-        return {"confusion": {"classes": list(data.classes), "counts": counts.tolist()}}
+        return {"confusion": {"classes": _names(data.classes, preparation), "counts": counts.tolist()}}
     apart = preparation.restore(outputs.astype(np.float64)) - preparation.restore(targets.astype(np.float64))
     return {"rmse": float(np.sqrt(np.mean(apart**2)))}
+
+
+def _names(classes: tuple[Any, ...], preparation: Preparation) -> list[Any]:
+    """The classes by name; an imported folder holds their places only, its preparation the names."""
+    names = preparation.classes
+    if names is not None and len(names) == len(classes) and classes == tuple(range(len(classes))):
+        return list(names)
+    return list(classes)
 
 
 def print_details(found: dict[str, Any], target: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -12,12 +12,13 @@ import click
 
 from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
+from ..data.columns import Unseen
 from ..engines import ENGINES
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, History, fit, log_to
+from ..observers import EarlyStopping, History, fit, log_to, plan_of
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
 from .common import (
@@ -29,11 +30,12 @@ from .common import (
     score_text,
     seed_option,
     target_option,
+    tell_unseen,
 )
 from .hosts import host_options
-from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files
+from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
 from .report import details, print_details
-from .watching import Run, check_watching, draw_curves, picture_options, show_watched
+from .watching import check_watching, draw_curves, picture_options, show_watched, steps_to_watch
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -71,6 +73,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.command("train")
 @data_argument
 @target_option
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Leave this column of a table out; may be repeated.")
 @click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
 @click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
@@ -95,6 +98,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 def command(
     data: str,
     target: str | None,
+    drop: tuple[str, ...],
     hidden: tuple[int, ...],
     activation: str,
     epochs: int | None,
@@ -131,7 +135,7 @@ def command(
             check_writable(option, path)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
-    raw = load_dataset(data, target)
+    raw = load_dataset(data, target, drop=drop)
     if raw.note:
         click.echo(printable(raw.note), err=True)
     if validation is None and early_stopping is not None:
@@ -142,6 +146,8 @@ def command(
     per_epoch = -(-len(parts.train) // batch_size)
     epochs = epochs or max(5, round(UPDATES / per_epoch))
     check_watching(watch, plot, epochs * per_epoch)
+    watched = steps_to_watch(watch, report, epochs * per_epoch)
+    order, note = order.replace("-", "_"), note_of(data, target, validation, epochs)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
@@ -161,18 +167,18 @@ def command(
         engine=engine,
         validation=parts.validation,
         early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
-        order=order.replace("-", "_"),
+        order=order,
         observers=() if log is None else [log_to(log)],
-        checkpoints=checkpoints,
+        checkpoints=None if checkpoints is None else replace(checkpoints, note=note),
         progress=not (quiet or as_json),
+        watch=watched,
     )
     if save_to is not None:
-        save(save_to, net, opt, state, preparation=parts.preparation.to_record())
-    run = Run(net, opt, parts.train, initial_state(net, opt, seed=seed), batch_size, seed, engine)
-    show_watched(run, watch, report, quiet=as_json)
+        plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
+        save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
+    show_watched(history.watched, watched, report, quiet=as_json)
     if plot is not None:
-        draw_curves(history, plot, quiet=as_json)
-    del run
+        draw_curves(history, state.step // per_epoch, plot, quiet=as_json)
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
     tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
@@ -246,7 +252,10 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
     def prepared_test() -> Dataset:
         rows = test or (source() if callable(source) else source)
         assert rows is not None
-        return apply(rows)
+        unseen: Unseen = {}
+        prepared = apply(rows, unseen)
+        tell_unseen(unseen, "rows to test on, ")
+        return prepared
 
     return Parts(apply(train), None if held is None else apply(held), prepared_test, preparation)
 

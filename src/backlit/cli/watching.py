@@ -47,6 +47,7 @@ class Run:
     batch: int
     seed: int
     engine: str = "auto"
+    order: str = "shuffled"
 
     def opened(self, steps: Sequence[int]) -> list[Watched]:
         """The watched steps, by training as far as the last of them."""
@@ -60,6 +61,7 @@ class Run:
             seed=self.seed,
             state=self.state,
             engine=self.engine,
+            order=self.order,
             watch=steps,
         )
         found: list[Watched] = []
@@ -105,26 +107,32 @@ def check_watching(watch: tuple[int, ...] | None, plot: Path | None, steps: int)
         raise BadInput(f"--watch {max(watch)}: this run has the steps 0 to {steps - 1}.")
 
 
-def show_watched(run: Run, watch: tuple[int, ...] | None, report: Path | None, quiet: bool) -> None:
-    """Opens the watched steps by a second run with the same seed; a report without --watch shows the first two."""
-    if watch is None and report is None:
-        return
+def steps_to_watch(watch: tuple[int, ...] | None, report: Path | None, steps: int) -> tuple[int, ...]:
+    """Those that were asked for; a report without --watch shows the first two."""
+    return watch or (tuple(range(min(2, steps))) if report is not None else ())
+
+
+def show_watched(found: Sequence[Watched], wanted: Sequence[int], report: Path | None, quiet: bool) -> None:
+    """What the run kept of the watched steps: a line for each, and the report page."""
     say = (lambda text: None) if quiet else click.echo
-    steps = run.opened(watch or (0, 1))
-    for step in steps:
+    for step in found:
         say(
             f"step {step.step}: loss {step.trace().loss:.4f} · the plain formulas differ from the engine by at most "
             f"{step.difference:.1e}"
         )
-    if report is not None:
-        write_page(report, steps)
+    missed = sorted(set(wanted) - {step.step for step in found})
+    if missed:
+        names = ", ".join(map(str, missed[:10])) + (" and more" if len(missed) > 10 else "")
+        click.echo(f"step {names}: not among the steps that this run has made", err=True)
+    if report is not None and found:
+        write_page(report, found)
         say(f"report written to {report}")
 
 
-def draw_curves(history: History, path: Path, quiet: bool) -> None:
-    """The curves of a run, as a picture."""
+def draw_curves(history: History, chosen: int, path: Path, quiet: bool) -> None:
+    """The curves of a run, as a picture; ``chosen`` is the epoch whose state was kept."""
     from ..explanations.pictures import curves
 
-    curves(history).savefig(path)
+    curves(history, mark=chosen if chosen in history.epoch else None).savefig(path)
     if not quiet:
         click.echo(f"curves drawn in {path}")

@@ -1,11 +1,10 @@
 """What the input columns of a table hold, numbers or categories, told from their cells; the rules stand here alone.
 
-Takes cells, gives arrays; opens nothing.
+Takes pieces of columns, gives arrays; opens nothing.
 """
 
 import math
 import re
-from array import array
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,26 +13,21 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .target_column import as_number
-from .wording import listed, place, shown
+from .cells import Cells, Texts, as_number, is_missing, other_spelling
+from .wording import at, listed, place, shown
 
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "<na>", "?"))
 MOST_CATEGORIES = 1000
 FEW_CATEGORIES = 20  # fewer are categories even if every row has its own
 LONGEST_CATEGORY = 200  # characters
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*[0-9],[0-9]+")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}")
 
 Categories = tuple[str, ...] | None
 Unseen = dict[str, Counter[str]]  # column -> category that training didn't have -> rows that hold it
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value: empty, NA, N/A, NaN, null, <NA> or ?, in any case."""
-    return cell.strip().lower() in MISSING
-
-
 class InputColumn:
-    """Collects the cells of one column row by row and says at the end what they are.
+    """Looks at the pieces of one column and says at the end what they are; numbers are kept by the caller.
 
     Numbers, if every cell that isn't missing is one; categories, if fewer than half are; a column in between is
     refused, because a slip of the pen among numbers is no category. A column with more than MOST_CATEGORIES
@@ -42,102 +36,179 @@ class InputColumn:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = name, path
-        self.values = array("d")
-        self.codes: array[int] | None = array("l")  # None: too many different texts
+        self.codes: list[Array] | None = []  # None: too many different texts, or no texts at all
         self.texts: dict[str, int] = {}
-        self.numbers = self.words = 0
+        self.rows = self.numbers = self.words = 0
         self.first_word: tuple[int, str] | None = None
 
-    def add(self, cell: str, line: int) -> None:
-        """Takes the cell of one line. Raises BadInput for numbers that are too large or have a decimal comma."""
-        value, missing = number_in(cell, self.name, self.path, line), is_missing(cell)
-        self.values.append(math.nan if value is None else value)
-        if value is not None:
-            self.numbers += 1
-        elif not missing:
-            self.words += 1
-            if self.first_word is None:
-                self.first_word = line, cell
-        if self.codes is not None:
-            text = cell.strip()
-            self.codes.append(-1 if missing else self.texts.setdefault(text, len(self.texts)))
-            if len(self.texts) > MOST_CATEGORIES or len(text) > LONGEST_CATEGORY:
-                self.codes = None
-                self.texts = {}
+    def add(self, cells: Cells, lines: Sequence[int]) -> Array:
+        """The next cells (rows,) of these lines as numbers, NaN for missing values and texts.
 
-    def finish(self) -> tuple[Array, Categories] | None:
-        """(values (N,), None) of numbers; (codes (N,), the categories in sorted order); NaN where missing.
+        BadInput for numbers that are too large or have a decimal comma.
+        """
+        self.rows += len(lines)
+        if isinstance(cells, Texts):
+            return self._add_texts(cells, lines)
+        self.codes = None
+        self.numbers += len(cells)
+        return finite_or_missing(cells, self.name, self.path, lines)
+
+    def _add_texts(self, cells: Texts, lines: Sequence[int]) -> Array:
+        missing = np.array([is_missing(text) for text in cells.texts], bool)
+        values = numbers_in(cells, self.name, self.path, lines)
+        counts = np.bincount(cells.codes, minlength=len(cells.texts))
+        word = np.isnan(values) & ~missing
+        self.numbers += int(counts[~missing & ~word].sum())
+        self.words += int(counts[word].sum())
+        if self.first_word is None and word.any():
+            row = int(np.argmax(word[cells.codes]))
+            self.first_word = lines[row], cells.texts[int(cells.codes[row])]
+        if self.codes is not None:
+            self._add_codes(cells, missing)
+        numbers: Array = values[cells.codes]
+        return numbers
+
+    def _add_codes(self, cells: Texts, missing: Array) -> None:
+        assert self.codes is not None
+        stripped = [text.strip() for text in cells.texts]
+        known = [-1 if gone else self.texts.setdefault(t, len(self.texts))
+                 for t, gone in zip(stripped, missing.tolist(), strict=True)]  # fmt: skip
+        self.codes.append(np.array(known, np.int32)[cells.codes])
+        if len(self.texts) > MOST_CATEGORIES or max(map(len, stripped)) > LONGEST_CATEGORY:
+            self.codes = None
+            self.texts = {}
+
+    def finish(self) -> tuple[Array | None, Categories] | None:
+        """(None, None) for numbers; (codes (N,) with NaN where missing, the categories in sorted order).
 
         None: the column is left out.
         """
         if self.first_word is None:
-            return np.frombuffer(self.values, np.float64), None
+            return None, None
         if self.numbers >= self.words:
             line, cell = self.first_word
             raise BadInput(
-                f"{place(self.path)} line {line}, column {shown(self.name)}: wanted a number, as in most of its rows, "
+                f"{at(self.path, line)}, column {shown(self.name)}: wanted a number, as in most of its rows, "
                 f"came {shown(cell)}; correct it, leave it empty, or remove the column"
             )
         different = len(self.texts)
-        if self.codes is None or (different > FEW_CATEGORIES and 2 * different > len(self.values)):
+        if self.codes is None or (different > FEW_CATEGORIES and 2 * different > self.rows):
             return None
         ordered = sorted(self.texts)
-        rank = np.array([ordered.index(text) for text in self.texts] + [math.nan])  # the last for code −1: missing
-        return rank[np.frombuffer(self.codes, np.dtype("l"))], tuple(ordered)
+        place_of = {text: float(rank) for rank, text in enumerate(ordered)}
+        rank = np.array([place_of[text] for text in self.texts] + [math.nan])  # the last for code −1: missing
+        return rank[np.concatenate(self.codes)], tuple(ordered)
+
+    @property
+    def holds_dates(self) -> bool:
+        """Whether its first text is a date; people then want to know what to do about it."""
+        return self.first_word is not None and DATE.fullmatch(self.first_word[1].strip()) is not None
+
+
+def finite_or_missing(values: Array, name: str, path: Path, lines: Sequence[int]) -> Array:
+    """Numbers (rows,) of a typed column as they are; BadInput naming the first that is infinite."""
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise BadInput(
+            f"{at(path, lines[row])}, column {shown(name)}: wanted a number, came {float(values[row])}; it is too "
+            "large: scale the column"
+        )
+    return values
+
+
+def numbers_in(cells: Texts, name: str, path: Path, lines: Sequence[int]) -> Array:
+    """The number in each of the texts, NaN for none. Raises BadInput for infinity and for a decimal comma."""
+    values = np.full(len(cells.texts), math.nan)
+    for code, text in enumerate(cells.texts):
+        number = as_number(text)
+        if number is None:
+            advice = "write numbers with a point: 1.5" if DECIMAL_COMMA.fullmatch(text.strip()) else None
+        else:
+            advice = "it is too large: scale the column" if math.isinf(number) else None
+        if advice is not None:
+            line = lines[int(np.argmax(cells.codes == code))]
+            raise BadInput(f"{at(path, line)}, column {shown(name)}: wanted a number, came {shown(text)}; {advice}")
+        if number is not None:
+            values[code] = number
+    return values
 
 
 def number_in(cell: str, name: str, path: Path, line: int) -> float | None:
-    """The number in a cell, or None. Raises BadInput for infinity and for a decimal comma."""
-    number = as_number(cell)
-    if number is None and DECIMAL_COMMA.fullmatch(cell.strip()):
-        advice = "write numbers with a point: 1.5"
-    elif number is not None and math.isinf(number):
-        advice = "it is too large: scale the column"
-    else:
-        return None if number is None or math.isnan(number) else number
-    raise BadInput(f"{place(path)} line {line}, column {shown(name)}: wanted a number, came {shown(cell)}; {advice}")
+    """The number in one cell, or None; see numbers_in."""
+    number = float(numbers_in(Texts([cell], np.zeros(1, np.int64)), name, path, [line])[0])
+    return None if math.isnan(number) else number
 
 
-def known_values(
-    cells: Sequence[str],
-    names: Sequence[str],
-    categories: Sequence[Categories],
-    path: Path,
-    line: int,
-    unseen: Unseen | None = None,
-) -> list[float]:
-    """The cells of one line as a trained model knows them: numbers, or codes of categories.
+def known_cells(
+    cells: Cells, name: str, known: Categories, path: Path, lines: Sequence[int], unseen: Unseen | None = None
+) -> Array:
+    """Cells (rows,) as a trained model knows them: numbers, or codes of the categories ``known``.
 
     NaN: missing. −1: a category that training didn't have, counted in ``unseen``. Raises BadInput for text where
     numbers were.
     """
-    values = []
-    for cell, name, known in zip(cells, names, categories, strict=True):
-        if known is not None:
-            text = "" if is_missing(cell) else cell.strip()
-            values.append(float(known.index(text)) if text in known else -1.0)
-            if unseen is not None and text and values[-1] < 0:
-                unseen.setdefault(name, Counter())[text] += 1
+    if known is not None:
+        return _known_codes(_spelled(cells), name, known, unseen)
+    if not isinstance(cells, Texts):
+        return finite_or_missing(cells, name, path, lines)
+    values = numbers_in(cells, name, path, lines)
+    odd = [k for k in np.flatnonzero(np.isnan(values)).tolist() if not is_missing(cells.texts[k])]
+    if odd:
+        row = int(np.argmax(np.isin(cells.codes, odd)))
+        raise BadInput(
+            f"{at(path, lines[row])}, column {shown(name)}: wanted a number, as in training, came "
+            f"{shown(cells.texts[int(cells.codes[row])])}; correct it or leave it empty"
+        )
+    found: Array = values[cells.codes]
+    return found
+
+
+def _known_codes(cells: Texts, name: str, known: tuple[str, ...], unseen: Unseen | None) -> Array:
+    place_of = {text: float(code) for code, text in enumerate(known)}
+    places, counts = np.empty(len(cells.texts)), np.bincount(cells.codes, minlength=len(cells.texts))
+    for code, cell in enumerate(cells.texts):
+        text = "" if is_missing(cell) else cell.strip()
+        found = place_of.get(text, place_of.get(other_spelling(text), -1.0))
+        places[code] = found
+        if unseen is not None and text and found < 0:
+            unseen.setdefault(name, Counter())[text] += int(counts[code])
+    result: Array = places[cells.codes]
+    return result
+
+
+def _spelled(cells: Cells) -> Texts:
+    """Typed numbers where training had texts, as CSV would spell them."""
+    if isinstance(cells, Texts):
+        return cells
+    values, codes = np.unique(cells, return_inverse=True)
+    texts = ["" if math.isnan(v) else str(int(v)) if v.is_integer() else str(v) for v in values.tolist()]
+    return Texts(texts, codes)
+
+
+def put_together(
+    columns: Sequence[InputColumn], x: Array
+) -> tuple[Array, list[str], tuple[Categories, ...], list[InputColumn]]:
+    """(x (N, kept), names of the kept columns, their categories, those left out).
+
+    ``x`` (N, columns) holds the numbers of all; codes of categories are written into it.
+    """
+    kept: list[int] = []
+    categories: list[Categories] = []
+    left_out: list[InputColumn] = []
+    for k, column in enumerate(columns):
+        found = column.finish()
+        if found is None:
+            left_out.append(column)
             continue
-        number = number_in(cell, name, path, line)
-        if number is None and not is_missing(cell):
-            raise BadInput(
-                f"{place(path)} line {line}, column {shown(name)}: wanted a number, as in training, came "
-                f"{shown(cell)}; correct it or leave it empty"
-            )
-        values.append(math.nan if number is None else number)
-    return values
-
-
-def put_together(columns: Sequence[InputColumn]) -> tuple[Array, list[str], tuple[Categories, ...], list[str]]:
-    """(x (N, kept), names of the kept columns, their categories, names of those left out)."""
-    finished = [(column.name, column.finish()) for column in columns]
-    kept = [(name, *found) for name, found in finished if found is not None]
-    left_out = [name for name, found in finished if found is None]
+        codes, known = found
+        if codes is not None:
+            x[:, k] = codes
+        kept.append(k)
+        categories.append(known)
     if not kept:
         raise BadInput(
-            f"{place(columns[0].path)}: every column ({listed(left_out)}) has a text of its own in most rows: wanted "
-            "numbers or categories to learn from"
+            f"{place(columns[0].path)}: every column ({listed(column.name for column in left_out)}) has a text of its "
+            "own in most rows: wanted numbers or categories to learn from"
         )
-    names, values, categories = zip(*kept, strict=True)
-    return np.stack(values, axis=1), list(names), tuple(categories), left_out
+    return x[:, kept] if left_out else x, [columns[k].name for k in kept], tuple(categories), left_out

@@ -1,6 +1,8 @@
 """Text of a CSV file -> a header and rows of cells, line by line, with bounded memory. What cells mean: tables.py."""
 
 import csv
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -8,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ..errors import BadInput
-from .target_column import as_number
+from .cells import as_number
 from .wording import place, reading, shown
 
 if TYPE_CHECKING:
@@ -16,7 +18,21 @@ if TYPE_CHECKING:
 
 LONGEST_HEADER = 1 << 17  # characters of a header with line breaks in quotes
 LONGEST_LINE = 1 << 24  # characters; a file without line ends must not be read as one line
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+SHOWN = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SAMPLE = 1000  # lines that tell a decimal comma
+COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
+THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+")
+
+
+class Layout(NamedTuple):
+    """How the text of a file is divided: what a faster reader has to know to read the same."""
+
+    delimiter: str
+    decimal: str
+    start: int  # byte at which the rows begin
+    unnamed_first: bool  # the first column has no name and is left out
+    width: int
 
 
 class Table(NamedTuple):
@@ -24,7 +40,8 @@ class Table(NamedTuple):
 
     names: list[str]
     rows: Iterator[tuple[int, list[str]]]
-    note: str = ""
+    note: str
+    layout: Layout
 
 
 @contextmanager
@@ -34,32 +51,104 @@ def opened_csv(path: Path) -> Iterator[Table]:
         reading(path, "a table of numbers in UTF-8 with a header"),
         path.open(encoding="utf-8-sig", newline="") as file,
     ):
-        lines = _lines(file, path)
-        head = _head(lines)
-        if not head:
-            raise BadInput(f"{place(path)}: is empty: wanted a header line and rows of numbers")
-        delimiter = max(DELIMITERS, key=lambda d: _width(head, d))
-        reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
+        seen = _Counted(_lines(file, path))
         try:
-            first = next(cells for cells in reader if cells)
-            body: Iterable[list[str]] = reader
-            if _is_header(first):
-                names, note = _column_names(first, path), ""
-            else:
-                names = [f"column {number}" for number in range(1, len(first) + 1)]
-                body, note = chain([first], reader), "no header: the first line holds numbers"
-            rows = _rows(body, reader, len(names), path)
-            if not names[0]:
-                names, rows = names[1:], ((line, cells[1:]) for line, cells in rows)
-                note = "the first column, which has no name, is left out"
-            yield Table(names, rows, note)
+            head = _head(seen)
+            if not head:
+                raise BadInput(f"{place(path)}: is empty: wanted a header line and rows of numbers")
+            sample = _sample(seen)
+            seen.lines = chain((line if line.strip() else "\n" for line in head), sample, seen.lines)
+            seen.count = 0
+            yield _table(head, sample, seen, path)
         except csv.Error as error:
-            raise BadInput(f"{place(path)} near line {reader.line_num}: {error}; check its quotes") from error
+            raise BadInput(f"{place(path)} near line {seen.count}: {error}; check its quotes") from error
         except UnicodeDecodeError as error:
             raise BadInput(
-                f"{place(path)} after line {reader.line_num}: wanted UTF-8 text, came byte "
+                f"{place(path)} after line {seen.count}: wanted UTF-8 text, came byte "
                 f"0x{error.object[error.start]:02x}; save the file as UTF-8"
             ) from error
+
+
+class _Counted:
+    """Lines, and how many of them have been taken."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines, self.count = lines, 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.lines)
+        self.count += 1
+        return line
+
+
+def _sample(lines: Iterable[str]) -> list[str]:
+    """The first lines behind the header, few enough to be kept."""
+    sample, length = [], 0
+    for line in lines:
+        sample.append(line)
+        length += len(line)
+        if len(sample) == SAMPLE or length > LONGEST_HEADER:
+            break
+    return sample
+
+
+def _table(head: list[str], sample: list[str], lines: _Counted, path: Path) -> Table:
+    delimiter = _delimiter(head, sample)
+    decimal = _decimal([*head, *sample], delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    first = next(cells for cells in reader if cells)
+    body: Iterable[list[str]] = reader
+    notes = [] if delimiter == "," else [f"cells are divided by {SHOWN[delimiter]}"]
+    header = _is_header(first, decimal)
+    if header:
+        names = _column_names(first, path)
+    else:
+        names = [f"column {number}" for number in range(1, len(first) + 1)]
+        body = chain([first], reader)
+        notes.append("no header: the first line holds numbers")
+    rows = _rows(body, reader, len(names), path)
+    if decimal == ",":
+        rows = ((line, [with_point(cell, path, line) for cell in cells]) for line, cells in rows)
+        notes.append("numbers are read with a decimal comma")
+    layout = Layout(delimiter, decimal, _start(head if header else [], path), not names[0], len(names))
+    if layout.unnamed_first:
+        names, rows = names[1:], ((line, cells[1:]) for line, cells in rows)
+        notes.append("the first column, which has no name, is left out")
+    return Table(names, rows, "; ".join(notes), layout)
+
+
+def _start(head: list[str], path: Path) -> int:
+    """The byte behind these first lines and a byte-order mark."""
+    with path.open("rb") as file:
+        mark = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+    return mark + sum(len(line.encode()) for line in head)
+
+
+def _decimal(sample: list[str], delimiter: str) -> str:
+    """ "," where the first rows hold numbers like 1,5 and none like 1.5."""
+    if delimiter == ",":
+        return "."
+    try:
+        cells = [cell.strip() for row in csv.reader(sample, delimiter=delimiter) for cell in row]
+    except csv.Error:
+        return "."
+    commas = any(COMMA_NUMBER.fullmatch(cell) for cell in cells)
+    return "," if commas and not any("." in cell and as_number(cell) is not None for cell in cells) else "."
+
+
+def with_point(cell: str, path: Path, line: int) -> str:
+    """A cell of a table with decimal commas; BadInput for 1.5, which could be meant as 15, and for 1.234,5."""
+    if "," in cell and COMMA_NUMBER.fullmatch(cell.strip()):
+        return cell.replace(",", ".")
+    if "." in cell and (as_number(cell) is not None or THOUSANDS.fullmatch(cell.strip())):
+        raise BadInput(
+            f"{place(path)} line {line}: came {shown(cell)} in a table whose other numbers have decimal commas; write "
+            "all numbers alike, without signs between thousands"
+        )
+    return cell
 
 
 def _head(lines: Iterator[str]) -> list[str]:
@@ -67,7 +156,7 @@ def _head(lines: Iterator[str]) -> list[str]:
     head: list[str] = []
     quotes = length = 0
     for line in lines:
-        head.append(line if line.strip() else "\n")
+        head.append(line)
         quotes += line.count('"')
         length += len(line.strip())
         if (length and quotes % 2 == 0) or length > LONGEST_HEADER:
@@ -75,12 +164,25 @@ def _head(lines: Iterator[str]) -> list[str]:
     return head if length else []
 
 
-def _width(head: list[str], delimiter: str) -> int:
-    """Cells of the header if this delimiter divides them; 0 where its quotes make no sense then."""
+def _delimiter(head: list[str], sample: list[str]) -> str:
+    """What divides the first line into cells: into numbers if it can, else into as many as most of the next lines."""
+    blank = [line if line.strip() else "\n" for line in head]
+
+    def fit(delimiter: str) -> tuple[bool, bool, int, int]:
+        cells = max(_divided(blank, delimiter), key=len, default=[])
+        numbers = all(as_number(cell) is not None or COMMA_NUMBER.fullmatch(cell.strip()) for cell in cells)
+        alike = sum(len(row) == len(cells) for row in _divided(sample[:20], delimiter))
+        return len(cells) > 1, numbers, alike, len(cells)
+
+    return max(DELIMITERS, key=fit)
+
+
+def _divided(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The cells of some lines; none where quotes make no sense with this delimiter."""
     try:
-        return max(map(len, csv.reader(head, delimiter=delimiter, strict=True)))
+        return list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
-        return 0
+        return []
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
@@ -94,9 +196,10 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
         yield line
 
 
-def _is_header(cells: list[str]) -> bool:
+def _is_header(cells: list[str], decimal: str) -> bool:
     """Names are no numbers; but a frame without names is written with the numbers of its columns as its header."""
-    numbers = [(place, cell.strip()) for place, cell in enumerate(cells) if as_number(cell) is not None]
+    pointed = [cell.replace(",", ".") if decimal == "," else cell for cell in cells]
+    numbers = [(place, cells[place].strip()) for place, cell in enumerate(pointed) if as_number(cell) is not None]
     return all(cell == str(place) for place, cell in numbers) or all(cell == str(place - 1) for place, cell in numbers)
 
 
@@ -120,10 +223,10 @@ def _rows(body: Iterable[list[str]], reader: "_csv.Reader", width: int, path: Pa
         if not cells:
             continue  # an empty line
         if len(cells) != width:
+            halves = "; numbers like 1,5 need semicolons between the cells" if len(cells) == 2 * width else ""
             raise BadInput(
-                f"{place(path)} line {reader.line_num}: has {len(cells)} cells: wanted {width}, as in the "
-                "header; "
-                "complete or remove the line"
+                f"{place(path)} line {reader.line_num}: has {len(cells)} cells: wanted {width}, as in the header; "
+                f"complete or remove the line{halves}"
             )
         some = True
         yield reader.line_num, cells

@@ -18,11 +18,12 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
+from .cells import as_number
 from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories
 from .preparation import Preparation
 from .table_chunks import Cells, chunks_of, columns_of
 from .tables import choose_target
-from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES, as_number
+from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES
 from .wording import listed, place, shown
 
 STORED = "preparation.json"  # how raw columns became the folder's, for models that are trained on it
@@ -327,4 +328,3 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
         assert preparation.target_mean is not None and preparation.target_scale is not None
         y = (np.array(texts, np.float64) - preparation.target_mean[0]) / preparation.target_scale[0]
     return preparation.apply(raw), y
-

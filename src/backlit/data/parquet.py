@@ -1,47 +1,68 @@
-"""Parquet files, batch by batch: every cell as the text that CSV would hold. The only reader that uses pyarrow."""
+"""Parquet files, batch by batch, their columns by type: written, and read as a whole or some rows at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from .csv_text import Table
-from .wording import place, reading
+from .arrow_columns import cells_of, numbers_of, pyarrow, texts_of
+from .cells import Cells
+from .wording import place, reading, shown
 
 Texts = Callable[[int], list[str]]
 Numbers = Callable[[int], Any]
 
-BATCH = 1 << 14  # rows at a time
+
+class Typed(NamedTuple):
+    """The columns' names, and a function of (columns, target or None) that gives the next rows' numbers and cells."""
+
+    names: list[str]
+    pieces: Callable[[Sequence[str], str | None], Iterator[tuple[range, list[Cells]]]]
+
+
+BATCH = 1 << 16  # rows at a time
 
 
 @contextmanager
-def opened_parquet(path: Path) -> Iterator[Table]:
-    """The file as a Table; missing cells are empty texts. BadInput where pyarrow isn't installed."""
-    arrow = _pyarrow(f"{place(path)}: reading Parquet")
+def opened_parquet(path: Path) -> Iterator[Typed]:
+    """The file's columns by their types. BadInput where pyarrow isn't installed."""
+    arrow = pyarrow(f"{place(path)}: reading Parquet")
     with reading(path, "a Parquet file"):
-        file = arrow.parquet.ParquetFile(path)
+        file = arrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+        names = list(file.schema_arrow.names)
+        twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
+        if twice is not None:
+            raise BadInput(f"{place(path)}: two columns are called {shown(twice)}; rename one")
         if not file.metadata.num_rows:
             raise BadInput(f"{place(path)}: has columns but no rows; add some")
-        yield Table(list(file.schema_arrow.names), _rows(arrow, file, path))
+        yield Typed(names, partial(_pieces, arrow, file, path))
 
 
-def _rows(arrow: Any, file: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    number = 0
-    for batch in file.iter_batches(BATCH):
-        columns = []
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            try:
-                texts = column.cast(arrow.string())
-            except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
-                raise BadInput(
-                    f"{place(path)} column {name!r:.40}: holds {column.type}: wanted numbers, texts or dates; remove it"
-                ) from error
-            columns.append(texts.fill_null("").to_pylist())
-        for cells in zip(*columns, strict=True):
-            number += 1
-            yield number, list(cells)
+def _pieces(
+    arrow: Any, file: Any, path: Path, columns: Sequence[str], spelled: str | None
+) -> Iterator[tuple[range, list[Cells]]]:
+    """(numbers of the next rows from 1, their cells by columns); integers of ``spelled`` as texts."""
+    first = 1
+    for batch in file.iter_batches(BATCH, columns=list(columns)):
+        found = dict(zip(batch.schema.names, batch.columns, strict=True))
+        cells = []
+        for name in columns:
+            where = f"{place(path)} column {shown(name)}"
+            texts = name == spelled and arrow.types.is_integer(found[name].type)
+            cells.append(texts_of(arrow, found[name]) if texts else cells_of(arrow, found[name], where))
+        yield range(first, first + len(batch)), cells
+        first += len(batch)
+
+
+def parquet_values(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """(columns' names, all rows as Python values)."""
+    arrow = pyarrow(f"{place(path)}: reading Parquet")
+    with reading(path, "a Parquet file"):
+        table = arrow.parquet.read_table(path)
+        columns = [column.to_pylist() for column in table.columns]
+        return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
 
 
 @contextmanager
@@ -51,7 +72,7 @@ def opened_batches(path: Path, rows: int) -> Iterator[tuple[list[str], int, Iter
     A batch is two functions of a column's place: its cells as texts, and as float64 with NaN where they are missing,
     or None where the column holds no numbers.
     """
-    arrow = _pyarrow(f"{place(path)}: reading Parquet")
+    arrow = pyarrow(f"{place(path)}: reading Parquet")
     with reading(path, "a Parquet file"):
         # Without buffered reading pyarrow holds a whole row group of every column.
         file = arrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
@@ -66,15 +87,8 @@ def _batches(arrow: Any, file: Any, path: Path, rows: int) -> Iterator[tuple[Tex
             raise BadInput(f"{place(path)}: holds {column.type}: wanted numbers, texts or dates; remove it") from error
         return result
 
-    def numbers(column: Any) -> Any:
-        kind = arrow.types
-        if not (kind.is_integer(column.type) or kind.is_floating(column.type) or kind.is_boolean(column.type)):
-            return None
-        as_ints = column.cast(arrow.int8()) if kind.is_boolean(column.type) else column
-        return as_ints.cast(arrow.float64(), safe=False).to_numpy(zero_copy_only=False)
-
     for batch in file.iter_batches(rows, use_threads=False):
-        yield partial(_of_column, texts, batch), partial(_of_column, numbers, batch)
+        yield partial(_of_column, texts, batch), partial(_of_column, partial(numbers_of, arrow), batch)
 
 
 def _of_column(read: Callable[[Any], Any], batch: Any, k: int) -> Any:
@@ -83,7 +97,7 @@ def _of_column(read: Callable[[Any], Any], batch: Any, k: int) -> Any:
 
 def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table of Python values as a Parquet file, written aside and renamed."""
-    arrow = _pyarrow(f"{place(path)}: writing Parquet")
+    arrow = pyarrow(f"{place(path)}: writing Parquet")
     aside = path.with_name(f".{path.name}.part")
     try:
         columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
@@ -93,12 +107,3 @@ def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[obje
         raise BadInput(f"{place(path)}: can't be written: {error.strerror or error}") from None
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _pyarrow(what: str) -> Any:
-    try:
-        import pyarrow  # type: ignore[import-untyped,unused-ignore]
-        import pyarrow.parquet  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise BadInput(f'{what} needs pyarrow: pip install "backlit[parquet]", or use CSV') from None
-    return pyarrow

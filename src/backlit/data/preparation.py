@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array, blocks, inputs
+from .cells import other_spelling
 from .columns import Categories, Unseen
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
@@ -212,6 +213,7 @@ class Preparation:
             codes = np.full(len(values), float(wanted.index("")) if "" in wanted else -1.0)
             for value, text in spelled.items():
                 rows = values == value
+                text = text if text in wanted else other_spelling(text)
                 codes[rows] = wanted.index(text) if text in wanted else -1
                 if unseen is not None and text not in wanted and rows.any():
                     unseen.setdefault(str(name), Counter())[text] += int(rows.sum())

@@ -1,6 +1,7 @@
 """From a name or a path to a Dataset, or to inputs alone: which reader is asked. Reads nothing itself."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import BadInput
@@ -24,21 +25,28 @@ LOADABLE = (
 )
 
 
-def load_dataset(name_or_path: str | os.PathLike[str], target: str | None = None) -> Dataset:
+def load_dataset(
+    name_or_path: str | os.PathLike[str],
+    target: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+) -> Dataset:
     """The data set of this name (see ``known_datasets``) or in this file or folder.
 
     ``target`` names the column to predict, for tables only; by default it is called target, label, class or
-    y, or is the last one. Names go before files: write ./digits for a file called digits. Raises BadInput
+    y, or is the last one. ``columns`` names a table's inputs, by default all others; ``drop`` what is left out.
+    Names go before files: write ./digits for a file called digits. Raises BadInput
     in one line.
     """
     if str(name_or_path) in NAMES:
-        _no_target(str(name_or_path), target)
+        _no_columns(str(name_or_path), target, drop)
         return load_named(str(name_or_path))
     path = _existing(name_or_path)
     kind = _kind(path)
     if kind == "table":
-        return read_table(path, target)
-    _no_target(place(path), target)
+        return read_table(path, target, columns, drop)
+    _no_columns(place(path), target, drop)
     if kind == "npz":
         return read_npz(path)
     if kind == "npy":
@@ -46,6 +54,11 @@ def load_dataset(name_or_path: str | os.PathLike[str], target: str | None = None
     if files := find_idx_folder(path):
         return read_idx_folder(files)
     return idx_pair(path, labels_beside(path))
+
+
+def is_table(name_or_path: str | os.PathLike[str]) -> bool:
+    """Whether this is a file with named columns, told from its name."""
+    return Path(name_or_path).suffix.lower() in TABLES and str(name_or_path) not in NAMES
 
 
 def load_inputs(
@@ -74,9 +87,10 @@ def load_inputs(
         return inputs(x)
 
 
-def _no_target(what: str, target: str | None) -> None:
-    if target is not None:
-        raise BadInput(f"target is {shown(target)}: it names a column of a table, but {what} is none; leave it out")
+def _no_columns(what: str, target: str | None, drop: Sequence[str]) -> None:
+    for role, name in (("target", target), *(("drop", name) for name in drop)):
+        if name is not None:
+            raise BadInput(f"{role} is {shown(name)}: it names a column of a table, but {what} is none; leave it out")
 
 
 def _existing(name_or_path: str | os.PathLike[str]) -> Path:
@@ -85,9 +99,8 @@ def _existing(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name_or_path)
     if "\0" in str(path) or not os.path.exists(path):
         raise BadInput(
-            f"{place(path)}: no data set has this name{did_you_mean(str(path), NAMES)}, and no file or "
-            "folder is "
-            f"there; names: {listed(NAMES)}; files: {LOADABLE}"
+            f"{place(path)}: no such file or folder, and no data set of this name{did_you_mean(str(path), NAMES)}. "
+            f"By name there are {listed(NAMES)}."
         )
     return path
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .columns import is_missing, number_in
+from .cells import is_missing
+from .columns import number_in
 from .csv_text import opened_csv
 from .parquet import opened_batches
 from .tables import PARQUET

@@ -7,85 +7,72 @@ Preparation turns into numbers.
 
 import math
 from array import array
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .columns import Categories, InputColumn, Unseen, known_values, put_together
-from .csv_text import Table, opened_csv
+from .arrow_csv import NotPlain, arrow_csv
+from .cells import Cells, Texts, as_number, is_missing
+from .columns import Categories, InputColumn, Unseen, known_cells, put_together
+from .csv_text import SAMPLE, Table, opened_csv
 from .dataset import Dataset
-from .parquet import opened_parquet
-from .target_column import TargetColumn, as_number
+from .parquet import opened_parquet, parquet_values
+from .target_column import TargetColumn
 from .wording import did_you_mean, listed, place, shown
 
 USUAL_TARGETS = ("target", "label", "class", "y")
 PARQUET = (".parquet", ".pq")
+PIECE = 1 << 12  # lines understood together
+WORTH_ARROW = 1 << 18  # bytes: smaller files are read before pyarrow is imported
+NO_LINES = range(1 << 31)  # pyarrow's reader doesn't count lines; what it can't read is read again by one that does
+EVERY = 10**6  # names in a list that leaves nothing out
+T = TypeVar("T")
 
 
-def read_table(path: Path, target: str | None) -> Dataset:
+def read_table(
+    path: Path, target: str | None, columns: Sequence[str] | None = None, drop: Sequence[str] = ()
+) -> Dataset:
     """The data set of a table: its inputs, and the column ``target`` as y.
 
     Without ``target``, a column called target, label, class or y (in this order, in any case) is taken,
-    else the last one; ``note`` says which. Raises BadInput naming line and column for what can't be read.
+    else the last one; ``note`` says which. ``columns`` names the inputs to take, ``drop`` those to leave out. Raises
+    BadInput naming line and column for what can't be read.
     """
-    with _opened(path) as table:
-        if len(table.names) < 2:
-            raise BadInput(
-                f"{place(path)}: has one column ({listed(table.names)}): wanted inputs and a target, divided by , ; or "
-                "tab"
-            )
-        position, how = choose_target(table.names, target, path)
-        found = _numbers_only(table, position, path)
-    if found is None:
-        with _opened(path) as table:
-            found = _mixed(table, position, path)
-    x, names, categories, left_out, y, kind = found
-    notes = [f"target: {how} {shown(table.names[position])}, {kind}", table.note]
+    source = _ParquetSource(path) if is_parquet(path) else _CsvSource(path)
+    known = [name for name in source.names if name not in _existing(drop, source.names, path)]
+    if len(known) < 2:
+        raise BadInput(
+            f"{place(path)}: has one column ({listed(known)}): wanted inputs and a target, divided by , ; | or tab"
+        )
+    position, how = choose_target(known, target, path)
+    inputs = [name for name in known if name != known[position]]
+    if columns is not None:
+        _all_there(columns, source.names, path)
+        inputs = list(columns)
+    x, names, categories, left_out, y, kind = source.learn(inputs, known[position])
+    notes = [f"target: {how} {shown(known[position])}, {kind}", source.note]
+    if drop:
+        notes.append(f"dropped: {listed(drop, EVERY)}")
     if left_out:
-        notes.append(f"left out, because most rows have a text of their own: {listed(left_out)}")
+        names_of = listed((column.name for column in left_out), EVERY)
+        notes.append(f"left out, because most rows have a text of their own: {names_of}")
+    dates = [column.name for column in left_out if column.holds_dates]
+    if dates:
+        notes.append(f"dates are no numbers, give days or months instead: {listed(dates, EVERY)}")
     return Dataset(
-        x,
-        y,
-        columns=names,
-        categories=categories,
-        target=table.names[position],
-        note="; ".join(filter(None, notes)),
+        x, y, columns=names, categories=categories, target=known[position], note="; ".join(filter(None, notes))
     )
 
 
-Found = tuple[Array, list[str], tuple[Categories, ...] | None, list[str], Array, str]
-
-
-def _numbers_only(table: Table, position: int, path: Path) -> Found | None:
-    """All of a table whose inputs are finite numbers, fast; None as soon as one isn't."""
-    names = table.names[:position] + table.names[position + 1 :]
-    values = array("d")
-    answer = TargetColumn(table.names[position], path)
-    for line, cells in table.rows:
-        answer.add(cells.pop(position), line)
-        numbers = _all_numbers(cells)
-        if numbers is None:
-            return None
-        values.extend(numbers)
-    y, kind = answer.finish()
-    return np.frombuffer(values, np.float64).reshape(len(y), len(names)), names, None, [], y, kind
-
-
-def _mixed(table: Table, position: int, path: Path) -> Found:
-    """A table with texts or missing values among its inputs."""
-    columns = [InputColumn(name, path) for k, name in enumerate(table.names) if k != position]
-    answer = TargetColumn(table.names[position], path)
-    for line, cells in table.rows:
-        answer.add(cells.pop(position), line)
-        for column, cell in zip(columns, cells, strict=True):
-            column.add(cell, line)
-    x, names, categories, left_out = put_together(columns)
-    y, kind = answer.finish()
-    return x, names, categories, left_out, y, kind
+Found = tuple[Array, list[str], tuple[Categories, ...] | None, list[InputColumn], Array, str]
+Pieces = Iterator[tuple[Sequence[int], list[Cells]]]  # (lines or row numbers, the cells of each wanted column)
 
 
 def read_table_columns(
@@ -100,32 +87,189 @@ def read_table_columns(
     With the categories that a model knows, texts become their codes, −1 for one that it doesn't know,
     which ``unseen`` counts. Missing values are NaN.
     """
-    with _opened(path) as table:
-        names = table.names
-        wanted = [name for name in names if name != target] if columns is None else list(columns)
-        missing = [name for name in wanted if name not in names]
-        if missing:
+    source = _ParquetSource(path) if is_parquet(path) else _CsvSource(path)
+    wanted = [name for name in source.names if name != target] if columns is None else list(columns)
+    _all_there(wanted, source.names, path)
+    known = categories or (None,) * len(wanted)
+
+    def take(pieces: Pieces) -> tuple[Array, Unseen]:
+        found: list[Array] = []
+        new: Unseen = {}
+        for lines, cells in pieces:
+            x = np.empty((len(lines), len(wanted)))
+            for k, (column, name, texts) in enumerate(zip(cells, wanted, known, strict=True)):
+                x[:, k] = known_cells(column, name, texts, path, lines, new)
+            found.append(x)
+        return np.concatenate(found), new
+
+    x, new = source.taken(wanted, take)
+    if unseen is not None:
+        for name, texts in new.items():
+            unseen.setdefault(name, Counter()).update(texts)
+    return x
+
+
+def table_columns(path: Path) -> list[str]:
+    """The names of the columns of a table."""
+    return (_ParquetSource(path) if is_parquet(path) else _CsvSource(path)).names
+
+
+def table_values(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """(columns' names, all rows as they stand): texts of CSV, Python values of Parquet."""
+    if is_parquet(path):
+        return parquet_values(path)
+    with opened_csv(path) as table:
+        return table.names, [cells for _, cells in table.rows]
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether this is a Parquet file, by its name."""
+    return path.suffix.lower() in PARQUET
+
+
+class _ParquetSource:
+    """A Parquet file: its columns by their types."""
+
+    note = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with opened_parquet(path) as table:
+            self.names = table.names
+
+    def learn(self, inputs: list[str], target: str) -> Found:
+        """The inputs and the target, understood."""
+        with opened_parquet(self.path) as table:
+            return understood(table.pieces([*inputs, target], target), inputs, target, self.path)
+
+    def taken(self, wanted: list[str], take: Callable[[Pieces], T]) -> T:
+        """What ``take`` makes of the pieces of the wanted columns."""
+        with opened_parquet(self.path) as table:
+            return take(table.pieces(wanted, None))
+
+
+class _CsvSource:
+    """A CSV file: read by pyarrow where it is installed, and by the csv module where pyarrow's reader bows out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with opened_csv(path) as table:
+            self.names, self.note, self.layout = table.names, table.note, table.layout
+            first = [cells for _, cells in islice(table.rows, SAMPLE)]
+        self.numbers = {k for k, column in enumerate(zip(*first, strict=True)) if all(map(_number_like, column))}
+
+    def learn(self, inputs: list[str], target: str) -> Found:
+        """The inputs and the target, understood."""
+        places = self._places([*inputs, target])
+
+        def understand(pieces: Pieces) -> Found:
+            return understood(pieces, inputs, target, self.path)
+
+        found = self._by_arrow(places, self.numbers - {places[-1]}, understand)
+        if found is None:
+            with opened_csv(self.path) as table:
+                found = _numbers_only(table, places, target, self.path)
+        return found or self._by_lines(places, understand)
+
+    def taken(self, wanted: list[str], take: Callable[[Pieces], T]) -> T:
+        """What ``take`` makes of the pieces of the wanted columns."""
+        places = self._places(wanted)
+        found = self._by_arrow(places, self.numbers, take)
+        return self._by_lines(places, take) if found is None else found
+
+    def _places(self, wanted: list[str]) -> list[int]:
+        place_of = {name: k for k, name in enumerate(self.names)}
+        return [place_of[name] for name in wanted]
+
+    def _by_arrow(self, places: list[int], numbers: set[int], take: Callable[[Pieces], T]) -> T | None:
+        """By pyarrow, or None: it isn't there, or this file is one that only the csv module reads as it should."""
+        if find_spec("pyarrow") is None or self.path.stat().st_size < WORTH_ARROW:
+            return None
+        shift = int(self.layout.unnamed_first)
+        kept = {k + shift for k in numbers & set(places)}
+        wanted = [k + shift for k in places]
+        while True:
+            try:
+                pieces = arrow_csv(self.path, self.layout, wanted, kept)
+                return take((NO_LINES[: _length(cells)], cells) for cells in pieces)
+            except NotPlain as error:
+                if error.column is None:
+                    return None
+                kept.discard(error.column)  # further down it holds a text
+            except BadInput:
+                return None  # said again by the other reader, with its line
+
+    def _by_lines(self, places: list[int], take: Callable[[Pieces], T]) -> T:
+        """By the csv module, some thousand lines at a time."""
+        with opened_csv(self.path) as table:
+            return take(_pieces(table.rows, places))
+
+
+def _pieces(rows: Iterator[tuple[int, list[str]]], places: list[int]) -> Pieces:
+    while piece := list(islice(rows, PIECE)):
+        columns = list(zip(*(cells for _, cells in piece), strict=True))
+        yield [line for line, _ in piece], [Texts.of(columns[k]) for k in places]
+
+
+def _length(cells: list[Cells]) -> int:
+    return len(cells[0].codes if isinstance(cells[0], Texts) else cells[0])
+
+
+def understood(pieces: Pieces, inputs: list[str], target: str, path: Path) -> Found:
+    """Columns of any kind, the target last, told apart by the rules of columns.py and target_column.py."""
+    columns, answer = [InputColumn(name, path) for name in inputs], TargetColumn(target, path)
+    numbers, n = np.empty((0, len(columns))), 0
+    for lines, cells in pieces:
+        answer.add(cells[-1], lines)
+        first, n = n, n + len(lines)
+        if n > len(numbers):  # half as much again, in place where the system can
+            numbers.resize((max(n, len(numbers) * 3 // 2), len(columns)), refcheck=False)
+        for k, (column, some) in enumerate(zip(columns, cells, strict=False)):
+            numbers[first:n, k] = column.add(some, lines)
+    numbers.resize((n, len(columns)), refcheck=False)
+    x, names, categories, left_out = put_together(columns, numbers)
+    y, kind = answer.finish()
+    plain = all(known is None for known in categories) and not left_out and np.isfinite(x).all()
+    return x, names, None if plain else categories, left_out, y, kind
+
+
+def _numbers_only(table: Table, places: list[int], target: str, path: Path) -> Found | None:
+    """All of a table whose inputs are finite numbers, fast; None as soon as one isn't."""
+    names = [table.names[k] for k in places[:-1]]
+    values = array("d")
+    answer = TargetColumn(target, path)
+    while piece := list(islice(table.rows, PIECE)):
+        for _, cells in piece:
+            numbers = _all_numbers([cells[k] for k in places[:-1]])
+            if numbers is None:
+                return None
+            values.extend(numbers)
+        answer.add(Texts.of(cells[places[-1]] for _, cells in piece), [line for line, _ in piece])
+    y, kind = answer.finish()
+    return np.frombuffer(values, np.float64).reshape(len(y), len(names)), names, None, [], y, kind
+
+
+def _number_like(cell: str) -> bool:
+    return is_missing(cell) or as_number(cell) is not None
+
+
+def _existing(names: Sequence[str], known: list[str], path: Path) -> Sequence[str]:
+    """These names, all of them known."""
+    for name in names:
+        if name not in known:
             raise BadInput(
-                f"{place(path)}: has no column {shown(missing[0])}{did_you_mean(missing[0], names)}: wanted the "
-                f"{len(wanted)} columns {listed(wanted)}, came {listed(names)}"
+                f"{place(path)}: has no column {shown(name)} to drop{did_you_mean(name, known)}: {listed(known)}"
             )
-        places = [names.index(name) for name in wanted]
-        known = categories or (None,) * len(wanted)
-        all_numbers = all(entry is None for entry in known)
-        values = array("d")
-        for line, cells in table.rows:
-            chosen = [cells[i] for i in places]
-            numbers = _all_numbers(chosen) if all_numbers else None
-            values.extend(known_values(chosen, wanted, known, path, line, unseen) if numbers is None else numbers)
-        return np.frombuffer(values, np.float64).reshape(-1, len(wanted))
+    return names
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Table]:
-    opened: AbstractContextManager[Table]
-    opened = opened_parquet(path) if path.suffix.lower() in PARQUET else opened_csv(path)
-    with opened as table:
-        yield table
+def _all_there(wanted: Sequence[str], known: list[str], path: Path) -> None:
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise BadInput(
+            f"{place(path)}: has no column {shown(missing[0])}{did_you_mean(missing[0], known)}: wanted the "
+            f"{len(wanted)} columns {listed(wanted)}, came {listed(known)}"
+        )
 
 
 def _all_numbers(cells: list[str]) -> list[float] | None:

@@ -1,73 +1,85 @@
 """What the target column of a table means, classes or numbers: the rule stands in TargetColumn alone.
 
-Takes cells, gives arrays; opens nothing.
+Takes pieces of the column, gives arrays; opens nothing.
 """
 
 import math
-from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .wording import place, shown
+from .cells import Cells, Texts, as_number, is_missing
+from .wording import at, place, shown
 
 MOST_CLASSES = 1000  # a column with more different texts is a name or a number per row, not a class
 MOST_INTEGER_CLASSES = 20
 LONGEST_LABEL = 100  # characters: labels become an array as wide as the longest
 
 
-def as_number(cell: str) -> float | None:
-    """The number that a cell spells (nan and inf included), or None. 1_000 is no number here."""
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
 class TargetColumn:
-    """Collects the target's cells row by row and says at the end what they are.
+    """Collects the target's cells and says at the end what they are.
 
     Any cell that is no number makes the column classes, named by its texts as they stand. Whole numbers
     written without a point are classes if there are at most 20 different ones, each in two rows on average
-    (so write 3.0 to have numbers). All else is numbers.
+    (so write 3.0 to have numbers). All else is numbers, and so is a column whose type says that it holds fractions.
     """
 
     def __init__(self, name: str, path: Path) -> None:
         self._name, self._path = name, path
         self._texts: dict[str, int] | None = {}  # text -> code, in order of first sight; None: too many to be classes
-        self._codes = array("l")
-        self._numbers: array[float] | None = array("d")  # None: some cell is no number
+        self._codes: list[Array] = []
+        self._numbers: list[Array] | None = []  # None: some cell is no number
+        self._missing: tuple[int, str] | None = None  # the first NA or the like; a class only among other texts
+        self._words = False
 
-    def add(self, cell: str, line: int) -> None:
-        """Takes the cell of one line. Raises BadInput naming line and column."""
-        number = as_number(cell)
-        if not cell.strip() or (number is not None and not math.isfinite(number)):
-            self._refuse(line, cell, "a class or a finite number", "fill it or remove the line")
-        if number is None:
-            self._numbers = None
-            if len(cell) > LONGEST_LABEL or "\0" in cell:
-                self._refuse(line, cell, f"a class name of at most {LONGEST_LABEL} characters", "name another target")
-        elif self._numbers is not None:
-            self._numbers.append(number)
+    def add(self, cells: Cells, lines: Sequence[int]) -> None:
+        """Takes the next cells and their lines. Raises BadInput naming line and column."""
+        if not isinstance(cells, Texts):
+            odd = ~np.isfinite(cells)
+            if odd.any():
+                row = int(np.argmax(odd))
+                self._refuse_missing(lines[row], "" if np.isnan(cells[row]) else str(float(cells[row])))
+            assert self._numbers is not None  # a column has one type
+            self._texts = None
+            self._numbers.append(cells)
+            return
+        numbers = [as_number(text) for text in cells.texts]
+        codes: list[int] = []
+        for code, (text, number) in enumerate(zip(cells.texts, numbers, strict=True)):
+            if not text.strip() or (number is not None and not math.isfinite(number)):
+                self._refuse_missing(_first(cells, code, lines), text)
+            if number is None:
+                self._numbers = None
+                self._note_word(_first(cells, code, lines), text)
+                if len(text) > LONGEST_LABEL or "\0" in text:
+                    wanted = f"a class name of at most {LONGEST_LABEL} characters"
+                    self._refuse(_first(cells, code, lines), text, wanted, "name another target")
+            if self._texts is not None:
+                codes.append(self._texts.setdefault(text, len(self._texts)))
+                if len(self._texts) > MOST_CLASSES:
+                    self._texts = None
+            if self._texts is None and self._numbers is None:
+                self._refuse_missing_words()
+                wanted = f"numbers, or at most {MOST_CLASSES} different classes"
+                self._refuse(_first(cells, code, lines), text, wanted, "name another column as target")
         if self._texts is not None:
-            self._codes.append(self._texts.setdefault(cell, len(self._texts)))
-            if len(self._texts) > MOST_CLASSES:
-                self._texts = None
-        if self._texts is None and self._numbers is None:
-            wanted = f"numbers, or at most {MOST_CLASSES} different classes"
-            self._refuse(line, cell, wanted, "name another column as target")
+            self._codes.append(np.array(codes, np.int64)[cells.codes])
+        if self._numbers is not None:
+            self._numbers.append(np.array(numbers, np.float64)[cells.codes])
 
     def finish(self) -> tuple[Array, str]:
         """(y, what it is): y (N,) of str or int64 for classes, else float64. BadInput for one class."""
         if self._numbers is None:
+            self._refuse_missing_words()
             labels = np.array(list(self._texts or {}))
             kind = "texts"
         else:
-            whole = self._few_whole_numbers(len(self._numbers))
+            whole = self._few_whole_numbers(sum(map(len, self._numbers)))
             if whole is None:
-                return np.frombuffer(self._numbers, np.float64), "numbers"
+                return np.concatenate(self._numbers), "numbers"
             labels = np.array(whole, np.int64)
             kind = "few different whole numbers"
         n = len(set(labels.tolist()))
@@ -76,7 +88,7 @@ class TargetColumn:
                 f"{place(self._path)}: target {shown(self._name)} is {shown(labels[0].item())} in every row: "
                 "wanted at least two classes; add rows or name another target"
             )
-        y: Array = labels[np.frombuffer(self._codes, np.dtype("l"))]
+        y: Array = labels[np.concatenate(self._codes)]
         return y, f"{n} classes ({kind})"
 
     def _few_whole_numbers(self, rows: int) -> list[int] | None:
@@ -88,6 +100,25 @@ class TargetColumn:
         different = len(set(whole))
         return whole if different <= MOST_INTEGER_CLASSES and 2 * different <= rows else None
 
+    def _note_word(self, line: int, cell: str) -> None:
+        if not is_missing(cell):
+            self._words = True
+        elif self._missing is None:
+            self._missing = line, cell
+
+    def _refuse_missing_words(self) -> None:
+        """Among numbers, NA means that nothing is there; among texts it may be a class."""
+        if not self._words and self._missing is not None:
+            self._refuse_missing(*self._missing)
+
+    def _refuse_missing(self, line: int, cell: str) -> None:
+        self._refuse(line, cell, "a class or a finite number", "fill it or remove the line")
+
     def _refuse(self, line: int, cell: str, wanted: str, advice: str) -> None:
-        where = f"{place(self._path)} line {line}, target {shown(self._name)}"
+        where = f"{at(self._path, line)}, target {shown(self._name)}"
         raise BadInput(f"{where}: wanted {wanted}, came {shown(cell)}; {advice}")
+
+
+def _first(cells: Texts, code: int, lines: Sequence[int]) -> int:
+    """The line of the first row that holds this text."""
+    return lines[int(np.argmax(cells.codes == code))]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..errors import BadInput
 
+LINES = (".csv", ".tsv", ".txt")
+
 
 def shown(value: object, limit: int = 40) -> str:
     """``value`` as a short piece of one line; line breaks and control characters are escaped."""
@@ -17,9 +19,19 @@ def shown(value: object, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
+def printable(text: object) -> str:
+    """``text`` on one line, its unprintable characters escaped: names come from files, and terminals obey them."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
 def place(path: Path) -> str:
     """A path as messages show it: plain, or quoted and escaped when it holds anything unprintable."""
     return str(path) if str(path).isprintable() else repr(str(path))
+
+
+def at(path: Path, number: int) -> str:
+    """``data.csv line 7``; tables without lines, such as Parquet's, have rows."""
+    return f"{place(path)} {'line' if path.suffix.lower() in LINES else 'row'} {number}"
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

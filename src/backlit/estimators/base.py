@@ -50,10 +50,10 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     _solver: dict[str, Any]
     _best: State
 
-    def _keep(self, parameters: dict[str, Any]) -> None:
-        """Stores every parameter of __init__ as it came, under its own name: the contract of scikit-learn."""
-        for name, value in parameters.items():
-            if name != "self":
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Stores every parameter of __init__, whose locals() are given, as it came: the contract of scikit-learn."""
+        for name, value in given.items():
+            if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
     # --- what the two kinds say of themselves ----------------------------------------------------------------------
@@ -141,11 +141,17 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             bound = np.sqrt((2.0 if name == "logistic" else 6.0) / sum(layer.W.shape))
             layer.W[...] = random.uniform(-bound, bound, layer.W.shape)
             layer.b[...] = random.uniform(-bound, bound, layer.b.shape)
-        self._set_state(State(self.network_.sizes, drawn.flat))
+        state, before = State(self.network_.sizes, drawn.flat), self._state
+        if self.solver == "lbfgs" and before is not None and (before.sizes, before.dtype) == (state.sizes, state.dtype):
+            # what the solvers of earlier fits carry stays for partial_fit, as scikit-learn's optimizer object does
+            state = replace(before, parameters=state.parameters)
+        self._set_state(state)
         self.n_iter_, self.t_ = 0, 0
         self._best = self.state_
-        if self.solver == "lbfgs":
-            return
+        if self.solver != "lbfgs":
+            self._empty_curves()
+
+    def _empty_curves(self) -> None:
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
         self.best_loss_: float | None = None if self.early_stopping else np.inf
@@ -174,16 +180,15 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         # lbfgs has no record: the plain gradient step on the same objective stands for it
         opt = SGD(float(self.learning_rate_init), l2=float(self.alpha), l2_over="batch")
         self.optimizer_: SGD | Adam = opt
-        s = np.ones(len(X)) if weights is None else weights
         state = self.state_
         found = search(
-            self.network_, X, targets, s, state.parameters, opt, tol=self.tol, max_iter=int(self.max_iter),
-            max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
+            self.network_, X, targets, weights, state.parameters, opt, engine=self.engine, tol=self.tol,
+            max_iter=int(self.max_iter), max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
         )  # fmt: skip
-        self._set_state(State(state.sizes, found.parameters.astype(state.dtype)))
+        self._set_state(replace(state, parameters=found.parameters.astype(state.dtype)))
         if found.complaint:
             warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
-        l2 = penalty(opt, self.state_.layers, float(s.sum()))
+        l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
         self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
 
     def _descend(
@@ -192,6 +197,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         if not incremental or not hasattr(self, "_solver"):
             self._solver = {name: getattr(self, name) for name in OF_THE_SOLVER}
             self._rate = float(self.learning_rate_init)
+        if not hasattr(self, "loss_curve_"):  # lbfgs has been here before
+            self._empty_curves()
         opt = self._optimizer()
         state = self.state_ if incremental else replace(self.state_, slots={})
         X, targets, weights, held = self._held(X, targets, weights, validation_data, random)

@@ -90,7 +90,7 @@ class Descent:
     def run(self) -> State:
         est = self.estimator
         self.penalty = 0.0
-        self.seen_loss: list[float] = []
+        self.last_loss: float | None = None
         self.weights_before = squared_weights(self.start.layers)
         self.penalized = 0  # batches of this epoch whose L2 term is in the penalty
         self.seen_every = self.stretch()
@@ -109,7 +109,9 @@ class Descent:
             with self.display() as show:
                 for newest in run:
                     stopped = self.saw(newest)
-                    show(newest)
+                    if show is not None:
+                        self.history(newest)
+                        show(newest)
                     if stopped:
                         break
         except Diverged as error:
@@ -166,8 +168,7 @@ class Descent:
         """Takes note of one Progress; True ends the run."""
         est = self.estimator
         self.add_penalty(progress)
-        self.seen_loss.append(float(progress.losses[-1]))
-        self.history(progress)
+        self.last_loss = float(progress.losses[-1])
         stop = False
         if progress.epoch_loss is not None:
             loss = progress.epoch_loss / self.share + self.penalty / len(self.data)
@@ -207,16 +208,19 @@ class Descent:
             return
         k = progress.batch - self.penalized
         self.penalized = 0 if last else progress.batch
-        after = squared_weights(progress.state().layers)
-        squares = self.weights_before + (after - self.weights_before) * np.arange(k) / k
-        self.penalty += 0.5 * self.opt.l2 * float(self.rows_per_weight(progress)[-k:] @ squares)
+        before, after = self.weights_before, squared_weights(progress.state().layers)
+        if self.data.sample_weight is None:
+            sum_of_squares = k * before + (after - before) * (k - 1) / 2
+        else:
+            squares = before + (after - before) * np.arange(k) / k
+            sum_of_squares = float(self.rows_per_weight(progress)[-k:] @ squares)
+        self.penalty += 0.5 * self.opt.l2 * sum_of_squares
         self.weights_before = after
 
     def rows_per_weight(self, progress: Progress) -> Any:
         """rows/Σs of the batches (k,) of the epoch up to this Progress."""
         s = self.data.sample_weight
-        if s is None:
-            return np.ones(progress.batch)
+        assert s is not None
         rows = self.order(progress.epoch - 1) if callable(self.order) else np.arange(len(s))
         starts = np.arange(0, len(rows), self.batch_size)
         ratio = np.diff([*starts, len(rows)]) / np.add.reduceat(s[rows], starts)
@@ -277,14 +281,12 @@ class Descent:
 
     def unfinished(self) -> None:
         """A run that ended within its first epoch has no epoch's loss; its last batch's stands for it."""
-        if not hasattr(self.estimator, "loss_") and self.seen_loss:
-            self.estimator.loss_ = self.seen_loss[-1] / self.share
+        if not hasattr(self.estimator, "loss_") and self.last_loss is not None:
+            self.estimator.loss_ = self.last_loss / self.share
 
     def say(self, text: str) -> None:
         if self.estimator.verbose and self.estimator.verbose != "bar":
             sys.stdout.write(f"{text}\n")
 
-    def display(self) -> AbstractContextManager[Callable[[Progress], None]]:
-        if self.estimator.verbose == "bar":
-            return Display(self.history)
-        return nullcontext(lambda progress: None)
+    def display(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
+        return Display(self.history) if self.estimator.verbose == "bar" else nullcontext()

@@ -1,4 +1,4 @@
-"""The solver "lbfgs": scipy's L-BFGS-B over all rows at once, with loss and gradient from chain.py.
+"""The solver "lbfgs": scipy's L-BFGS-B over all rows at once, with loss and gradient from an engine.
 
 It has no mini-batches and hence no Progress; the loop is scipy's.
 """
@@ -16,9 +16,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from .. import chain
+from ..data import Dataset
+from ..engines import open_engine
 from ..network import Network
 from ..optimizers import SGD
-from ..state import Floats, Layers
+from ..state import Floats, Layers, State
+
+GRADIENT_AS_VELOCITY = SGD(1.0, momentum=0.5)
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,11 @@ class Found:
 
 
 def search(
-    net: Network, x: Floats, y: Floats, s: Floats, start: Floats, opt: SGD,
-    *, tol: float, max_iter: int, max_fun: int, max_time: float | None, verbose: bool,
+    net: Network, x: Floats, y: Floats, s: Floats | None, start: Floats, opt: SGD,
+    *, engine: str, tol: float, max_iter: int, max_fun: int, max_time: float | None, verbose: bool,
 ) -> Found:  # fmt: skip
     """The minimum of the mean loss of x (N, n_in), y (N, n_out), weights s (N,), plus l2/(2·Σs)·‖W‖², in float64."""
-    x, y, s = (array.astype(np.float64) for array in (x, y, s))
+    data = Dataset(*(None if array is None else array.astype(np.float64, copy=False) for array in (x, y, s)))
     began, seen = monotonic(), 0
 
     def watch(intermediate_result: Any) -> None:
@@ -49,7 +53,7 @@ def search(
 
     with np.errstate(all="ignore"):  # a search that runs away is told from its result
         result = minimize(
-            lambda flat: objective(net, flat, x, y, s, opt),
+            lambda flat: objective(net, flat, data, engine, opt),
             start.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
@@ -65,16 +69,18 @@ def search(
     return Found(result.x, float(result.fun), min(int(result.nit), max_iter), complaint)
 
 
-def objective(net: Network, flat: Floats, x: Floats, y: Floats, s: Floats, opt: SGD) -> tuple[float, Floats]:
-    """(mean loss with the L2 term, its gradient (P,)) at the parameters ``flat`` (P,)."""
-    layers = Layers(net.sizes, flat)
-    zs, activations = chain.forward(net, layers, x)
-    deltas = chain.backward(net, layers, zs, activations, y)
-    gradient = chain.weighted_sum(net, [x, *activations[:-1]], deltas, s)
-    factor, total = chain.batch_factor(net, s), float(s.sum())
-    gradient.flat[...] *= factor
+def objective(net: Network, flat: Floats, data: Dataset, engine: str, opt: SGD) -> tuple[float, Floats]:
+    """(mean loss with the L2 term, its gradient (P,)) at the parameters ``flat`` (P,).
+
+    From one step of the engine over all rows at rate 1: it leaves 0·momentum − gradient as the velocity.
+    """
+    s = data.sample_weight
+    layers, total = Layers(net.sizes, flat), len(data) if s is None else float(s.sum())
+    state = State(net.sizes, flat.copy(), {"velocity": np.zeros_like(flat)})
+    opened = open_engine(engine, net, GRADIENT_AS_VELOCITY, state, data)
+    loss = float(opened.advance(np.arange(len(data)).reshape(1, -1), [1.0])[0])
+    gradient = Layers(net.sizes, -opened.state().slots["velocity"])
     chain.add_l2(opt, gradient, layers, total)
-    loss = float(s @ chain.LOSSES[net.loss].value(zs[-1], activations[-1], y)) * factor
     return loss + penalty(opt, layers, total), gradient.flat
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import BadInput
+from ..evaluation import r2
 from ..state import Floats
 from .base import BasePerceptron, stochastic
 
@@ -85,8 +85,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         max_time: float | None = None,
         engine: str = "auto",
     ) -> None:
-        given = dict(locals())
-        self._keep({name: value for name, value in given.items() if name not in ("self", "__class__")})
+        self._keep(locals())
 
     @available_if(stochastic)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -124,4 +123,5 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         return 1 if self.loss == "poisson" else self.n_outputs_
 
     def _score_outputs(self, outputs: Floats, targets: Floats, sample_weight: Any) -> float:
-        return float(r2_score(targets, outputs, sample_weight=sample_weight))
+        weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        return r2(outputs, targets, weights)

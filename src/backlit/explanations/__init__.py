@@ -9,5 +9,5 @@ from .factors import Factors as Factors
 from .factors import Path as Path
 from .factors import Shares as Shares
 from .factors import explain as explain
+from .tables import RichTables as RichTables
 from .tables import html_tables as html_tables
-from .tables import rich_tables as rich_tables

@@ -18,7 +18,7 @@ def chain_text(factors: Factors, depth: int) -> str:
     """One line per factor, the product, the difference quotient beside it, and the sentences."""
     whole = f"∂L/∂{factors.name}"
     lines = [
-        f"{whole} for example {factors.example + 1} of {len(factors.trace.x)}",
+        f"{whole} for example {factors.example + 1} of {len(factors.trace.x)}, [{factors.example}] in the batch",
         factors.where,
         "",
         *aligned(factors.terms),
@@ -97,7 +97,8 @@ def shares_text(shares: Shares, depth: int) -> str:
     for factors, term in zip(shares.examples, shares.terms, strict=True):
         total += term.value
         counts = term.filled.split(" · ")[0]
-        rows.append((str(factors.example + 1), number(factors.product), counts, number(term.value), number(total)))
+        who = f"{factors.example + 1} [{factors.example}]"
+        rows.append((who, number(factors.product), counts, number(term.value), number(total)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
         f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {len(shares.terms)} examples",

@@ -9,12 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Dataset
 from ..errors import BadInput
 from ..network import Network
 from ..trace import Trace
 from .factors import Replayed, as_trace
-from .page_data import BYTES, EXAMPLES, LEDGER_ALL, LISTED, NUMBERS, Store, image_shape, numbers_of, step_record
+from .labels import Labels
+from .page_data import (
+    BYTES,
+    EXAMPLES,
+    LEDGER_ALL,
+    LISTED,
+    NUMBERS,
+    Store,
+    image_shape,
+    numbers_of,
+    opening_of,
+    step_record,
+)
 from .wording import (
     ABOVE,
     ACTIVATION_SLOPES,
@@ -28,7 +39,7 @@ from .wording import (
 
 SCRIPTS = ("data.js", "marks.js", "graph.js", "matrices.js", "factors.js", "ledger.js", "main.js")
 # Inside <script> these could end it, or end a line of JavaScript; JSON may write them as escapes.
-ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def explorer(traces: Trace | Replayed | Iterable[Trace | Replayed]) -> str:
@@ -69,8 +80,7 @@ def _is_one(given: object) -> bool:
 
 def embedded(value: Any) -> str:
     """JSON that can stand inside a <script> element whatever its texts are."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return "".join(ESCAPES.get(character, character) for character in text)
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).translate(ESCAPES)
 
 
 def _source(name: str) -> str:
@@ -86,36 +96,39 @@ def _content(net: Network, steps: list[Trace | Replayed]) -> dict[str, Any]:
             f"explorer: one step of {'-'.join(map(str, net.sizes))} with a batch of {len(first.x)} has about {need:,} "
             f"numbers without its parameters; a page holds {NUMBERS:,}. Trace a smaller batch."
         )
-    records, packed, short = _packed(steps[: NUMBERS // need], whole)
+    opening = opening_of(first)
+    records, packed, short = _packed(steps[: NUMBERS // need], whole, opening)
     kept = steps[: len(records)]
-    columns = data.columns if isinstance(data, Dataset) else None
+    labels = Labels.of(net, data)
     return {
         "network": describe(net),
         "sizes": net.sizes,
         "activations": net.activations,
         "joined": joined(net),
         "optimizer": type(first.optimizer).__name__,
-        "columns": columns,
-        "outputs": _outputs(net, data),
-        "image": image_shape(first.x, columns),
+        "columns": labels.columns,
+        "outputs": labels.outputs,
+        "image": image_shape(first.x, labels.columns),
         "wording": _wordings(first),
         "leftOut": _left_out(steps, kept, net, whole, short),
+        "opening": opening,
         "steps": records,
         "store": packed,
     }
 
 
-def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+def _packed(
+    steps: list[Trace | Replayed], whole: bool, opening: int
+) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """(records of the steps, all their arrays, whether numbers were shortened): as many steps as a page holds."""
     store, records, ends = Store(), list[dict[str, Any]](), list[int]()
-    previous: Trace | None = None
+    last: tuple[Trace, dict[str, Any]] | None = None
     for step in steps:
         trace = as_trace("explorer", step)
-        follows = previous is not None and np.array_equal(previous.after.parameters, trace.before.parameters)
         with np.errstate(all="ignore"):  # a step that leaves the finite numbers is worth looking at, too
-            records.append(step_record(store, step, whole, records[-1]["after"] if follows else None))
+            records.append(step_record(store, step, whole, opening, last))
         ends.append(len(store.arrays))
-        previous = trace
+        last = trace, records[-1]
     count, short = len(records), False
     packed = store.packed(ends[-1])
     while (size := len(packed["data"])) > BYTES and (count > 1 or not short):
@@ -124,14 +137,6 @@ def _packed(steps: list[Trace | Replayed], whole: bool) -> tuple[list[dict[str, 
         short = True
         packed = store.packed(ends[count - 1], short)
     return records[:count], packed, short
-
-
-def _outputs(net: Network, data: Dataset | None) -> list[str] | None:
-    """What the outputs are called: the classes, if there is one for each; texts, whatever they are."""
-    if data is None or data.classes is None:
-        return [data.target] if data is not None and data.target and net.sizes[-1] == 1 else None
-    names = [str(name) for name in data.classes]
-    return names if len(names) == net.sizes[-1] else [names[1]] if net.sizes[-1] == 1 and len(names) == 2 else None
 
 
 def _wordings(trace: Trace) -> dict[str, Any]:
@@ -166,13 +171,13 @@ def _left_out(
     if not whole:
         said.append(
             f"The network has {net.n_parameters:,} parameters: only the {LISTED} with the largest gradient of each "
-            "step can be opened."
+            "step have their old and new values, the update, the difference quotient and the values inside the loop "
+            "here; what the examples add, and their sum, is here for all."
         )
     elif net.n_parameters > LEDGER_ALL:
         said.append(
-            f"The division, the update, the difference quotient and the values inside the loop are here for the "
-            f"{LISTED} parameters with the largest gradient of each step; the examples' entries, their sum, and the "
-            "values before and after for all."
+            f"The difference quotient and the values inside the loop are here for the {LISTED} parameters with the "
+            "largest gradient of each step; the whole ledger for all."
         )
     elif net.n_parameters > LISTED:
         said.append(f"The difference quotient is here for the {LISTED} parameters with the largest gradient.")

@@ -21,6 +21,7 @@ from ..errors import BadInput
 from ..state import Layers
 from ..trace import Trace
 from .chain_text import chain_latex, chain_text, shares_latex, shares_text
+from .labels import Labels
 from .wording import (
     ABOVE,
     ACTIVATION_SLOPES,
@@ -167,20 +168,22 @@ def explain(
 ) -> Factors | Shares:
     """The chain-rule factors of one parameter of a traced step, from the loss down to it.
 
+    trace:    a Trace, or a watched step, whose columns and classes are then called by their names.
     layer:    from 1, the first layer with weights.
     source:   row of W (from 0): where the weight comes from; None or "bias" for the bias of ``unit``.
     unit:     column of W (from 0): where it leads to.
     example:  of the batch (from 0): the product is ``example_gradients[layer-1].W[example, source, unit]``. None: the
               whole batch, the product is the reduced gradient without L2, and the terms are the examples' shares.
     """
+    labels = Labels.of(as_trace("explain", trace).network, getattr(trace, "data", None))
     trace = as_trace("explain", trace)
     sizes = trace.network.sizes
     layer = _within("layer", layer, 1, len(sizes) - 1)
     row = None if source is None or source == "bias" else _within("source", source, 0, sizes[layer - 1] - 1)
     unit = _within("unit", unit, 0, sizes[layer] - 1)
     if example is not None:
-        return _factors(trace, layer, row, unit, _within("example", example, 0, len(trace.x) - 1))
-    examples = tuple(_factors(trace, layer, row, unit, i) for i in range(len(trace.x)))
+        return _factors(trace, labels, layer, row, unit, _within("example", example, 0, len(trace.x) - 1))
+    examples = tuple(_factors(trace, labels, layer, row, unit, i) for i in range(len(trace.x)))
     first = examples[0]
     terms = tuple(_share(trace, factors) for factors in examples)
     return Shares(trace, first.name, first.where, first.parameter, examples, terms)
@@ -188,10 +191,14 @@ def explain(
 
 def differences(trace: Trace, parameters: list[int], example: int | None) -> list[float]:
     """Central differences in float64 of one example's loss, or of the batch's reduced loss, for some parameters."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]  # scikit-learn's
+
     rows = slice(None) if example is None else slice(example, example + 1)
     s = trace.sample_weight[rows].astype(np.float64) if example is None else np.ones(1)
     flat, x, y = (array.astype(np.float64) for array in (trace.before.parameters, trace.x[rows], trace.y[rows]))
-    found = chain.difference_gradient(trace.network, flat, x, y, s, DIFFERENCE, central=True, only=parameters)
+    # Hundreds of small passes: threads that wait for each other make them ten times slower on a busy machine.
+    with threadpool_limits(limits=1):
+        found = chain.difference_gradient(trace.network, flat, x, y, s, DIFFERENCE, central=True, only=parameters)
     return [float(found[p]) for p in parameters]
 
 
@@ -201,17 +208,17 @@ def _within(name: str, value: object, least: int, most: int) -> int:
     except TypeError:
         number = least - 1
     if isinstance(value, bool) or not least <= number <= most:
-        also = ", or None for the bias" if name == "source" else ", or None for the batch" if name == "example" else ""
+        also = ", or 'bias'" if name == "source" else " (left out: the whole batch)" if name == "example" else ""
         raise BadInput(f"explain: {name} must be a whole number from {least} to {most}{also}; got {value!r}.")
     return number
 
 
-def _factors(trace: Trace, layer: int, source: int | None, unit: int, example: int) -> Factors:
+def _factors(trace: Trace, labels: Labels, layer: int, source: int | None, unit: int, example: int) -> Factors:
     builder, name = _Builder(trace, example), weight_name(layer, source, unit)
     numbers = Layers(trace.network.sizes, np.arange(trace.network.n_parameters, dtype=np.float64))[layer - 1]
     parameter = int(numbers.b[unit] if source is None else numbers.W[source, unit])
     terms = (*builder.delta(layer - 1, unit), builder.last(layer, source, unit))
-    return Factors(trace, name, place(trace.network, layer, source, unit), parameter, example, terms)
+    return Factors(trace, name, place(labels, layer, source, unit), parameter, example, terms)
 
 
 def _share(trace: Trace, factors: Factors) -> Factor:

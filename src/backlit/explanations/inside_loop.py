@@ -18,12 +18,12 @@ def inside_the_loop(trace: Trace) -> Floats:
     """(B + 1, P) parameters: before, and after each example took its share of the one update by itself."""
     net, s = trace.network, trace.sample_weight
     state, factor = trace.before, chain.batch_factor(net, s)
-    path = [state.parameters]
+    path, l2 = [state.parameters], l2_in_gradient(trace)
     for i in range(len(s)):
         if s[i] > 0:
             # A batch of one under "mean" forgets its weight, so its share goes into the rate.
             rate = trace.rate * (factor * float(s[i]) if net.reduction == "mean" else 1.0)
-            opt = SGD(rate, l2=_l2(trace) if net.reduction == "mean" else _l2(trace) * float(s[i] / s.sum()))
+            opt = SGD(rate, l2=l2 if net.reduction == "mean" else l2 * float(s[i] / s.sum()))
             rows = slice(i, i + 1)
             state = chain.step(net, opt, state, trace.x[rows], trace.y[rows], sample_weight=s[rows]).after
         path.append(state.parameters)
@@ -35,8 +35,9 @@ def once(trace: Trace) -> Floats:
     return trace.before.parameters - trace.rate * trace.gradient.flat
 
 
-def _l2(trace: Trace) -> float:
+def l2_in_gradient(trace: Trace) -> float:
+    """What W times it is added to the reduced gradient of a weight."""
     opt = trace.optimizer
-    if isinstance(opt, AdamW):
+    if isinstance(opt, AdamW) or not opt.l2:
         return 0.0
     return opt.l2 / float(trace.sample_weight.sum()) if opt.l2_over == "batch" else opt.l2

@@ -39,7 +39,8 @@ class Curves(Protocol):
 def curves(history: Curves, mark: int | None = None) -> Figure:
     """Loss, and validation loss and score if there are any, over the epochs.
 
-    mark: the epoch to mark, from 1. By default the one with the smallest validation loss, without validation the last.
+    mark: the epoch whose state was chosen, from 1. By default the one with the smallest validation loss is marked,
+          without validation the last.
     """
     if not history.epoch:
         raise BadInput("curves: the history has no finished epoch; train for one at least.")
@@ -63,8 +64,11 @@ def curves(history: Curves, mark: int | None = None) -> Figure:
             history.epoch[: len(history.validation_score)], history.validation_score, color=BACKWARD, marker="."
         )
         axes[1].set_ylabel("validation score")
+    why = "chosen" if mark is not None else "smallest validation loss" if history.validation_loss else "the last"
     for axis in axes:
-        axis.axvline(marked, color=MARK, linestyle="--", linewidth=1, label=f"epoch {marked}")
+        at = [curve.get_ydata()[marked - curve.get_xdata()[0]] for curve in axis.lines if marked in curve.get_xdata()]
+        axis.axvline(marked, color=MARK, linestyle="--", linewidth=1, label=f"epoch {marked}: {why}")
+        axis.scatter([marked] * len(at), at, s=60, facecolors="none", edgecolors=MARK, zorder=3)
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=8)

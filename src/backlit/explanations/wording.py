@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..network import NEEDS_OUTPUT, Network
+from .labels import Labels
 
 SUPER = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SUB = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -155,13 +156,18 @@ def parameter_at(net: Network, parameter: int) -> tuple[int, int | None, int]:
     return layer, None if source == net.sizes[layer - 1] else source, unit
 
 
-def place(net: Network, layer: int, source: int | None, unit: int) -> str:
+def place(labels: Labels, layer: int, source: int | None, unit: int) -> str:
     """Where a parameter is, in people's counting and in the arrays' own: layer from 1, source and unit from 0."""
-    to = f"{'output' if layer == len(net.sizes) - 1 else 'unit'} {unit + 1}"
+    to = labels.both(layer, unit)
     if source is None:
         return f"layer {layer} · b[{unit}] · the bias of {to}"
-    origin = f"input {source + 1}" if layer == 1 else f"unit {source + 1} of layer {layer - 1}"
+    origin = labels.both(layer - 1, source) + ("" if layer == 1 else f" of layer {layer - 1}")
     return f"layer {layer} · W[{source}, {unit}] · from {origin} to {to}"
+
+
+def typed(layer: int, source: int | None, unit: int) -> str:
+    """A parameter as the command line takes it: ``1:0:2``, or ``1:b:2`` for a bias."""
+    return f"{layer}:{'b' if source is None else source}:{unit}"
 
 
 def division(net: Network, weights: Sequence[float]) -> str:

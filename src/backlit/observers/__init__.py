@@ -5,6 +5,10 @@ An observer is called with every Progress; returning True asks the loop to stop.
 """
 
 from .checkpoints import Checkpoints as Checkpoints
+from .checkpoints import kept_steps as kept_steps
+from .checkpoints import marks_of as marks_of
+from .checkpoints import newest_at as newest_at
+from .checkpoints import plan_of as plan_of
 from .fitting import fit as fit
 from .history import History as History
 from .logs import CSVLog as CSVLog

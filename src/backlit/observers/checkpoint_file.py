@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import BadInput
+from ..network import Network
 from ..state import State
 
 FORMAT = "backlit checkpoint 1"
@@ -21,8 +23,8 @@ class Damaged(Exception):
     """A checkpoint that isn't as it was written."""
 
 
-def to_bytes(plan: Mapping[str, Any], states: Sequence[State], records: Sequence[Any]) -> bytes:
-    """States (that of the run first), the plan of the run and its observers' records, as one file."""
+def to_bytes(plan: Mapping[str, Any], states: Sequence[State], records: Sequence[Any], note: Any = None) -> bytes:
+    """States (that of the run first), the plan of the run, its observers' records and a note, as one file."""
     from safetensors.numpy import save
 
     tensors = {}
@@ -36,13 +38,23 @@ def to_bytes(plan: Mapping[str, Any], states: Sequence[State], records: Sequence
             for s in states
         ],
         "records": records,
+        "note": note,
     }
     text = json.dumps(header)
     return save(tensors, metadata={"format": FORMAT, "backlit": text, "digest": _digest(text, tensors)})
 
 
-def from_bytes(content: bytes, sizes: tuple[int, ...]) -> tuple[dict[str, Any], list[State], list[Any]]:
-    """(plan, states, records); raises Damaged for whatever ``to_bytes`` didn't write."""
+class Contents(NamedTuple):
+    """What is in a checkpoint: the State of the run comes first."""
+
+    plan: dict[str, Any]
+    states: list[State]
+    records: list[Any]
+    note: Any
+
+
+def from_bytes(content: bytes) -> Contents:
+    """What ``to_bytes`` was given; raises Damaged for whatever it didn't write."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -53,18 +65,24 @@ def from_bytes(content: bytes, sizes: tuple[int, ...]) -> tuple[dict[str, Any], 
         if metadata["format"] != FORMAT or metadata["digest"] != _digest(metadata["backlit"], tensors):
             raise Damaged("its numbers are not those that were written")
         header = json.loads(metadata["backlit"])
-        return header["plan"], _states(header["states"], tensors, sizes), header["records"]
-    except (SafetensorError, ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError):
+        net = Network(**header["plan"]["network"])
+        states = _states(header["states"], tensors, net)
+        return Contents(header["plan"], states, header["records"], header.get("note"))
+    except (SafetensorError, BadInput, ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError):
         raise Damaged(f"its {len(content)} bytes are cut short or altered") from None
 
 
-def _states(records: Sequence[Any], tensors: Mapping[str, Any], sizes: tuple[int, ...]) -> list[State]:
+def _states(records: Sequence[Any], tensors: Mapping[str, Any], net: Network) -> list[State]:
     states = []
     for i, record in enumerate(records):
         prefix = f"{i}."
         vectors = {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
         parameters = vectors.pop("parameters")
-        states.append(State(sizes, parameters, vectors, **{**record, "epoch_losses": tuple(record["epoch_losses"])}))
+        if any(vector.shape != (net.n_parameters,) for vector in (parameters, *vectors.values())):
+            raise Damaged(f"its vectors don't have the {net.n_parameters} parameters of its network")
+        states.append(
+            State(net.sizes, parameters, vectors, **{**record, "epoch_losses": tuple(record["epoch_losses"])})
+        )
     return states
 
 

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -30,7 +30,7 @@ from ..network import Network
 from ..optimizers import Optimizer, to_record
 from ..state import State
 from ..training import Progress
-from .checkpoint_file import Damaged, from_bytes, to_bytes
+from .checkpoint_file import Contents, Damaged, from_bytes, to_bytes
 
 NAME = re.compile(r"step-(\d{12})\.checkpoint")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -46,12 +46,14 @@ class Checkpoints:
              report of progress (20 a second, and after each epoch) when so much has gone by, and at the end.
     keep:    so many newest ones stay. 0 writes none and only goes on from what is there.
     resume:  go on from the newest whole one; with none in the folder the run starts anew.
+    note:    plain JSON that is kept with it, such as what a command was given.
     """
 
     folder: str | os.PathLike[str]
     every: int | str = "30s"
     keep: int = 3
     resume: bool = False
+    note: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         self.interval  # noqa: B018 (checks it)
@@ -76,10 +78,6 @@ def plan_of(
     net: Network, opt: Optimizer, state: State, data: Any, batch_size: int, seed: int, order: Order, engine: str
 ) -> dict[str, Any]:
     """What must agree between a run and the one that goes on with it, as plain JSON."""
-    dataset = Dataset.of(data)
-    rows = np.linspace(0, len(dataset) - 1, min(SAMPLED, len(dataset))).astype(np.int64)
-    given = (dataset.x, dataset.y, *(() if dataset.sample_weight is None else (dataset.sample_weight,)))
-    sample = b"".join(np.ascontiguousarray(array[rows]).tobytes() for array in given)
     try:
         optimizer: Any = to_record(opt)
     except BadInput:  # a schedule of one's own: what it does can't be compared, only what kind it is
@@ -91,10 +89,36 @@ def plan_of(
         "batch_size": batch_size,
         "seed": seed,
         "order": order if isinstance(order, str) else "of your own",
-        "rows": f"{len(dataset)} of {dataset.x.shape[1]} {dataset.x.dtype}",
-        "data": f"{zlib.crc32(sample):08x}",
+        **marks_of(Dataset.of(data)),
         "engine": chosen(engine),
     }
+
+
+def marks_of(data: Dataset) -> dict[str, str]:
+    """What a data set is recognised by: how many rows of what, and a checksum over some of them."""
+    rows = np.linspace(0, len(data) - 1, min(SAMPLED, len(data))).astype(np.int64)
+    given = (data.x, data.y, *(() if data.sample_weight is None else (data.sample_weight,)))
+    sample = b"".join(np.ascontiguousarray(array[rows]).tobytes() for array in given)
+    return {"rows": f"{len(data)} of {data.x.shape[1]} {data.x.dtype}", "data": f"{zlib.crc32(sample):08x}"}
+
+
+def kept_steps(folder: Path) -> list[int]:
+    """The updates at which a folder holds checkpoints, the newest first; none if it is no such folder."""
+    return [_step(file) for file in _checkpoints(folder)]
+
+
+def newest_at(folder: Path, step: int | None = None) -> Contents | None:
+    """The newest whole checkpoint at or before ``step`` (of all, without it); None if there is none."""
+    for file in _checkpoints(folder):
+        if step is not None and _step(file) > step:
+            continue
+        try:
+            return from_bytes(file.read_bytes())
+        except OSError as error:
+            raise BadInput(f"checkpoint: {file} can't be read: {error.strerror or error}.") from None
+        except Damaged as error:
+            _say(f"{file} is damaged: {error}. The one before it is used.")
+    return None
 
 
 class Keeper:
@@ -125,7 +149,7 @@ class Keeper:
         damaged: list[Path] = []
         for file in files:
             try:
-                plan, (state, *others), records = from_bytes(file.read_bytes(), state.sizes)
+                plan, (state, *others), records, _ = from_bytes(file.read_bytes())
             except OSError as error:
                 raise BadInput(f"checkpoint: {file} can't be read: {error.strerror or error}.") from None
             except Damaged as error:
@@ -180,7 +204,7 @@ class Keeper:
         path = self.folder / f"step-{state.step:012d}.checkpoint"
         self.written_at = monotonic()
         try:
-            write_whole(path, to_bytes(self.plan, [state, *others], records))
+            write_whole(path, to_bytes(self.plan, [state, *others], records, self.wanted.note))
         except OSError as error:
             if monotonic() - self.warned_at >= WARN_EVERY:
                 _say(f"{path} can't be written: {error.strerror or error}. Training goes on; older ones are whole.")

@@ -19,7 +19,7 @@ class Display:
 
     def __init__(self, history: History, shown: bool = True) -> None:
         self.history = history
-        self._surface: Any = _surface() if shown else None
+        self._surface: Any = _surface() if shown and sys.stderr else None  # a daemon may have none
 
     def __enter__(self) -> Display:
         return self
@@ -33,7 +33,11 @@ class Display:
             self._surface.close()
 
     def _text(self, progress: Progress) -> str:
-        parts = [str(progress), f"loss {self.history.loss[-1] if self.history.loss else progress.losses[-1]:.4f}"]
+        where = (
+            f"epoch {progress.epoch}/{progress.epochs} · batch {progress.batch}/{progress.batches} · "
+            f"update {progress.step}"
+        )
+        parts = [where, f"loss {self.history.loss[-1] if self.history.loss else progress.losses[-1]:.4f}"]
         if self.history.validation_loss:
             parts.append(f"validation loss {self.history.validation_loss[-1]:.4f}")
             parts.append(f"score {self.history.validation_score[-1]:.4f}")

@@ -39,6 +39,7 @@ def fit(
     observers: Iterable[Observer] = (),
     progress: bool = True,
     checkpoints: Checkpoints | None = None,
+    watch: Iterable[int] = (),
 ) -> tuple[State, History]:
     """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
 
@@ -48,6 +49,7 @@ def fit(
                      given the History before the run. One that has ``record() -> dict``
                      and ``restore(dict)`` is kept in checkpoints: plain JSON, and States.
     checkpoints:     a Checkpoints: where and how often the run is kept, and whether to go on with what is there.
+    watch:           numbers of steps, from 0, to be kept in ``history.watched`` for looking at.
     progress:        show a bar on a terminal, lines where there is none.
 
     Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
@@ -74,7 +76,16 @@ def fit(
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
         run = train(
-            net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order
+            net,
+            opt,
+            data,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            state=state,
+            engine=engine,
+            order=order,
+            watch=watch,
         )
         if validator is not None and validator.wants_to_stop:
             run = iter(())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..training import Progress
+from ..training import Progress, Watched
 
 LISTS = ("epoch", "loss", "validation_loss", "validation_score", "rate")
 
@@ -16,7 +16,8 @@ class History:
     """One entry per finished epoch in every list; the validation lists are empty without validation.
 
     epoch (from 1), loss (mean over the epoch's rows, each at the parameters of its own step), validation_loss,
-    validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run.
+    validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run. ``watched``: the
+    steps that ``fit(..., watch=...)`` was to keep for looking at.
     """
 
     epoch: list[int] = field(default_factory=list)
@@ -25,8 +26,10 @@ class History:
     validation_score: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
     interrupted: bool = False
+    watched: list[Watched] = field(default_factory=list, repr=False)
 
     def __call__(self, progress: Progress) -> None:
+        self.watched += progress.watched
         if progress.epoch_loss is not None:
             self.epoch.append(progress.epoch)
             self.loss.append(progress.epoch_loss)

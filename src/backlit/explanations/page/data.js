@@ -71,19 +71,7 @@ function ofListed(step, name, index, row) {
   return row === undefined ? at(step[name], place) : at(step[name], row, place);
 }
 
-function parameterOf(step, index, after) {
-  const whole = after ? step.after : step.before;
-  return whole === null ? ofListed(step, after ? "listedAfter" : "listedBefore", index) : at(whole, index);
-}
-
-/** The parameter as it stands after k examples: still as before; inside the loop it has moved k times. */
-function parameterNow(step, index, k, inside) {
-  const done = k > step.shown;
-  if (inside) return done ? ofListed(step, "insideEnd", index) : ofListed(step, "inside", index, k);
-  return parameterOf(step, index, done);
-}
-
-// --- the arithmetic of this page: a product, and a running sum ---------------------------------------------------
+// --- the arithmetic of this page: products of two numbers that it carries, and their running sums ----------------
 
 /** What example k adds to the gradient of a parameter: input times delta; for a bias the delta. */
 const entryOf = (step, l, source, unit, k) =>
@@ -94,4 +82,46 @@ function runningSum(step, l, source, unit, k) {
   let sum = 0;
   for (let n = 0; n < k; n++) sum += entryOf(step, l, source, unit, n);
   return sum;
+}
+
+/** The sum over the whole batch; of more examples than are shown, the rest is carried. */
+function totalSum(step, l, source, unit) {
+  const sum = runningSum(step, l, source, unit, step.shown);
+  return step.rest === null ? sum : sum + ofParameter(step, "rest", parameterIndex(l, source, unit));
+}
+
+/** The sum divided, once; carried for the listed parameters. */
+function reducedOf(step, l, source, unit) {
+  const carried = ofListed(step, "reduced", parameterIndex(l, source, unit));
+  return Number.isFinite(carried) ? carried : totalSum(step, l, source, unit) * step.factor;
+}
+
+/** What the optimizer is given: with L2, l2·W is added. */
+function gradientOf(step, l, source, unit) {
+  const index = parameterIndex(l, source, unit);
+  const carried = ofListed(step, "gradient", index);
+  if (Number.isFinite(carried)) return carried;
+  return reducedOf(step, l, source, unit) + (source === null ? 0 : step.l2 * parameterOf(step, index, false));
+}
+
+/** A parameter as the step found it, and as it left it: before plus the update, in the precision of the run. */
+function parameterOf(step, index, after) {
+  const before = ofParameter(step, "before", index);
+  if (!after) return before;
+  const sum = before + ofParameter(step, "update", index);
+  return step.single ? Math.fround(sum) : sum;
+}
+
+/** "before", "update" or "rest" of a parameter: of all in a whole step, otherwise of the listed ones. */
+function ofParameter(step, name, index) {
+  if (!step.whole) return ofListed(step, name, index);
+  if (name === "before" && step.before === null) return parameterOf(page.steps[page.steps.indexOf(step) - 1], index, true);
+  return at(step[name], index);
+}
+
+/** The parameter as it stands after k examples: still as before; inside the loop it has moved k times. */
+function parameterNow(step, index, k, inside) {
+  const done = k > step.shown;
+  if (inside) return done ? ofListed(step, "insideEnd", index) : ofListed(step, "inside", index, k);
+  return parameterOf(step, index, done);
 }

@@ -104,15 +104,15 @@ function lastFactor(now, k, l, source, unit) {
 /** The paths that a gathered factor adds up, each with a way to the weight it runs through. */
 function opened({ paths: { k, l, unit } }, now) {
   const count = page.sizes[l + 2];
-  const layer = layerOf(now.step, l);
   const order = Array.from({ length: count }, (_, j) => j);
-  const share = (j) => at(layer.paths, k, unit, j);
+  const weight = (j) => parameterOf(now.step, parameterIndex(l + 1, unit, j), false);
+  const share = (j) => deltaOf(now.step, l + 1, k, j) * weight(j);
   order.sort((a, b) => Math.abs(share(b) || 0) - Math.abs(share(a) || 0));
   const shown = order.slice(0, 20);
   const rows = shown.map((j) => ({ cells: [
     { node: make("button", { type: "button", class: "link", text: unitLabel(l + 1, j), onclick: () => now.choose({ l: l + 1, source: unit, unit: j }) }) },
     numeric(deltaOf(now.step, l + 1, k, j), "backward"),
-    numeric(parameterOf(now.step, parameterIndex(l + 1, unit, j), false), "parameter"),
+    numeric(weight(j), "parameter"),
     numeric(share(j)),
   ] }));
   const more = count > shown.length ? ` The ${shown.length} with the largest shares are shown.` : "";

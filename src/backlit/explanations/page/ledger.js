@@ -59,14 +59,13 @@ function closing(now, index, done, numeric, span) {
     cells: [name, { text: note, span, className: "note-cell" }, done ? numeric(value, "sum") : { text: "", className: "sum" }, ...Array(columns).fill("")],
   });
   const rows = [];
-  if (step.rest !== null) rows.push(row("", "others", ofListed(step, "rest", index), `examples ${step.shown + 1} to ${step.batch} together`));
+  if (step.rest !== null) rows.push(row("", "others", ofParameter(step, "rest", index), `examples ${step.shown + 1} to ${step.batch} together`));
   const difference = ofListed(step, "numeric", index);
   const beside = Number.isFinite(difference) ? `by central differences: ${show(difference)}` : "";
-  const reduced = ofListed(step, "reduced", index);
-  rows.push({ ...row("divided", step.division, reduced, beside) });
-  if (step.gradient !== null && source !== null) rows.push(row("", "with L2", ofListed(step, "gradient", index), "l2·W is added, once"));
+  rows.push({ ...row("divided", step.division, reducedOf(step, l, source, unit), beside) });
+  if (step.gradient !== null && source !== null) rows.push(row("", "with L2", gradientOf(step, l, source, unit), "l2·W is added, once"));
   const rule = step.plain ? `times −${show(step.rate)}` : page.optimizer;
-  rows.push(row("", rule, ofListed(step, "update", index), step.plain ? "against the gradient: the update" : "the optimizer's update"));
+  rows.push(row("", rule, ofParameter(step, "update", index), step.plain ? "against the gradient: the update" : "the optimizer's update"));
   const old = parameterOf(step, index, false);
   rows.push({ className: "still", cells: ["old value", { text: "stands still", span, className: "note-cell" }, numeric(old, "sum"), ...Array(columns).fill("")] });
   const fresh = row("moved", "new value", parameterOf(step, index, true), "moved once");

@@ -90,8 +90,11 @@ function fillChooser() {
   byId("weight-head").textContent = `One ${source === null ? "bias" : "weight"}: ${parameterName(l, source, unit)}`;
   const place = source === null ? `b[${unit}] of b ${shapeText(page.sizes[l + 1])}` : `W[${source}, ${unit}] of W ${shapeText(page.sizes[l], page.sizes[l + 1])}`;
   const value = parameterNow(now.step, parameterIndex(l, source, unit), now.k, now.inside);
-  const said = Number.isFinite(value) ? `now ${show(value)}` : "not carried by this page";
-  byId("weight-where").replaceChildren(`Layer ${l + 1}, ${place}: `, make("strong", { id: "weight-now", "data-value": value, text: said }));
+  const missing = now.inside ? "its values inside the loop are not on this page" : "not carried by this page";
+  const said = Number.isFinite(value) ? `now ${show(value)}` : missing;
+  const typed = `${l + 1}:${source === null ? "b" : source}:${unit}`;
+  byId("weight-where").replaceChildren(`Layer ${l + 1}, ${place}: `,
+    make("strong", { id: "weight-now", "data-value": value, text: said }), " · on the command line ", make("code", { text: `--weight ${typed}` }));
 }
 
 function options(id, entries, chosen) {
@@ -226,8 +229,8 @@ async function begin() {
   listen();
   now.step = page.steps[0];
   now.k = 1;
-  if (page.steps[0].listed.includes(0) && page.sizes[0] <= FEW) choose({ l: 0, source: 0, unit: 0 });
-  else chooseSteepest();
+  if (page.steps.length > 1) byId("title").textContent = `${page.steps.length} training steps, opened`;
+  choose(parameterPlace(page.opening));
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -8,8 +8,7 @@ function drawMatrices(now, choose) {
   const [fanIn, fanOut] = [page.sizes[l], page.sizes[l + 1]];
   const small = (fanIn + 1) * fanOut <= ENTRIES && fanOut <= 12;
   const seen = Math.min(now.k, step.shown);
-  const sum = (i, j) => (now.k > step.shown && step.rest !== null
-    ? ofListed(step, "sum", parameterIndex(l, i, j)) : runningSum(step, l, i, j, seen));
+  const sum = (i, j) => (now.k > step.shown ? totalSum(step, l, i, j) : runningSum(step, l, i, j, seen));
   const value = (i, j) => {
     const index = parameterIndex(l, i, j);
     return parameterNow(step, index, now.k, now.inside && listedPlace(step, index) >= 0);

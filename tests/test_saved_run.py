@@ -1,0 +1,154 @@
+"""``step`` and ``explain`` of a run that was kept: the bits of the run itself, from whatever state is nearest."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import backlit as bl
+from backlit.cli import main
+from backlit.cli.common import preparation_of
+from backlit.observers import kept_steps
+
+STEPS = (0, 37, 58)
+TRAIN = ("train", "iris", "--hidden", "5", "--epochs", "15", "--quiet", "--validation", "0.1", "--seed", "4")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def go(*argv):
+        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return end.value.code, out, err
+
+    return go
+
+
+def watched_by_hand(model: str = "m") -> dict[int, bl.Trace]:
+    """The same steps, seen by the loop itself while it trains on the rows that the command line trains on."""
+    net, opt, _ = bl.load(model)
+    raw = bl.load_dataset("iris")
+    train, _ = raw.split(0.8, 4)
+    train, _ = train.split(0.9, 4)
+    rows = preparation_of_path(model).apply_to(train)
+    state = bl.initial_state(net, opt, seed=4)
+    loop = bl.train(net, opt, rows, batch_size=32, epochs=15, seed=4, state=state, watch=STEPS)
+    return {record.step: record for progress in loop for record in progress.watched}
+
+
+def preparation_of_path(model: str):
+    from pathlib import Path
+
+    return preparation_of(Path(model))
+
+
+def same(found: dict, record) -> None:
+    """Bit by bit."""
+    trace = record.trace()
+    assert found["rows"] == record.rows.tolist()
+    assert found["loss"] == trace.loss
+    for name, flat in (("before", trace.before.parameters), ("after", trace.after.parameters)):
+        told = np.concatenate([np.ravel(part) for layer in found[name] for part in (layer["W"], layer["b"])])
+        assert np.array_equal(told.astype(np.float32), flat), name
+
+
+@pytest.mark.parametrize("keep", [1, 100])
+def test_a_step_of_a_saved_run_has_the_bits_of_the_run(run, keep):
+    """With one checkpoint kept, the early steps are repeated from the beginning; with many, from the nearest."""
+    assert run(*TRAIN, "--save", "m", "--checkpoint", "runs", "--every", "1", "--keep", keep)[0] == 0
+    expected = watched_by_hand()
+    for source in ("m", "runs"):
+        code, out, err = run("step", source, "--at", ",".join(map(str, STEPS)), "--json")
+        assert code == 0, err
+        steps = json.loads(out)["steps"]
+        assert [step["step"] for step in steps] == list(STEPS)
+        for step in steps:
+            same(step, expected[step["step"]])
+        assert "from the beginning" in err
+    assert ("from update" in err) == (keep == 100)
+
+
+def test_without_checkpoints_a_model_is_enough(run):
+    assert run(*TRAIN, "--save", "m", "--order", "as-given")[0] == 0
+    code, out, err = run("explain", "m", "--at", "37", "--json")
+    assert code == 0 and "from the beginning" in err
+    (step,) = json.loads(out)["steps"]
+    assert step["product"] == pytest.approx(step["difference"], rel=1e-2, abs=1e-6)
+    found = json.loads(run("step", "m", "--at", "37", "--json")[1])["steps"][0]
+    assert found["rows"] == list(range(32, 64)), "108 rows are 4 batches an epoch, and 37 is the second of the tenth"
+    code, out, _ = run("explain", "m", "--json")
+    assert json.loads(out)["steps"][0]["step"] == bl.load("m")[2].step - 1, "by default its last step"
+
+
+def test_a_page_of_a_saved_run(run, tmp_path):
+    assert run(*TRAIN, "--checkpoint", "runs", "--every", "2")[0] == 0
+    code, out, err = run("explain", "runs", "--at", "3,58", "--html", "p.html")
+    assert code == 0, err
+    assert "setosa" in (tmp_path / "p.html").read_text("utf-8")
+
+
+def test_a_checkpoint_file_can_be_named_itself(run, tmp_path):
+    assert run(*TRAIN, "--checkpoint", "runs", "--every", "2", "--keep", "3")[0] == 0
+    step = kept_steps(tmp_path / "runs")[1]
+    code, out, err = run("explain", f"runs/step-{step:012d}.checkpoint", "--json")
+    assert code == 0, err
+    assert json.loads(out)["steps"][0]["step"] == step - 1
+
+
+def test_a_run_of_python_needs_its_data_and_a_checkpoint_before_the_step(run, tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.random((40, 3)), random.random(40)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    net, opt = bl.Network([3, 4, 1]), bl.Adam(bl.Cosine(0.01, 50))
+    state = bl.initial_state(net, opt, init="nielsen", seed=9)
+    options = {"batch_size": 8, "epochs": 10, "seed": 2, "state": state}
+    record = next(r for p in bl.train(net, opt, (x, y), **options, watch=[47]) for r in p.watched)
+    _, history = bl.fit(
+        net, opt, (x, y), **options, progress=False, watch=[47],
+        checkpoints=bl.Checkpoints(tmp_path / "c", every=1, keep=100),
+    )  # fmt: skip
+    assert [w.step for w in history.watched] == [47]
+    assert np.array_equal(history.watched[0].after.parameters, record.after.parameters)
+    for step in kept_steps(tmp_path / "c"):
+        if step < 47:  # the loop stops at a watched step, so there is one right before it
+            (tmp_path / "c" / f"step-{step:012d}.checkpoint").unlink()
+    code, _, err = run("step", "c", "--at", "47")
+    assert code == 1 and "name both, c DATA" in err
+    code, _, err = run("step", "c", "x.npy", "--at", "3")
+    assert code == 1 and "at update 47" in err and len(err.splitlines()) == 1
+    code, out, err = run("step", "c", "x.npy", "--at", "47", "--json")
+    assert code == 0, err
+    same(json.loads(out)["steps"][0], record)
+
+
+def test_what_cannot_be_repeated_is_told_in_one_line(run, tmp_path):
+    assert run(*TRAIN, "--save", "m", "--checkpoint", "runs")[0] == 0
+    for argv, told in [
+        (("step", "m", "--at", "99999"), "steps 0 to"),
+        (("step", "runs", "wine", "--at", "3"), "wine isn't what the run in runs was trained on"),
+        (("step", "m", "--at", "3", "--batch", "7"), "--batch: a saved run is repeated as it was"),
+        (("explain", "runs", "--at", "3", "--hidden", "7"), "--hidden: a saved run"),
+    ]:
+        code, out, err = run(*argv)
+        assert code == 1 and told in err and len(err.splitlines()) == 1, err
+
+
+def test_hostile_records_of_a_run_are_refused(run, tmp_path):
+    net, opt = bl.Network([4, 3, 3], output="softmax", loss="cross_entropy"), bl.SGD(0.1)
+    state = bl.initial_state(net, opt)
+    good = {"seed": 0, "batch_size": 4, "order": "shuffled", "engine": "native", "rows": "1", "data": "2",
+            "dtype": "float32", "optimizer": {"kind": "no"}, "network": {"sizes": [4, 3, 3]}}  # fmt: skip
+    for plan in (None, 3, {}, {**good, "seed": "x"}, {**good, "order": "/etc/passwd"}, {**good, "batch_size": 0}, good):
+        bl.save("m", net, opt, state, run={"plan": plan, "note": None})
+        code, _, err = run("step", "m", "--at", "0")
+        assert code == 1 and len(err.splitlines()) == 1
+        assert "record of the run" in err or "order of the rows" in err
