@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 import os
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -74,20 +73,12 @@ def addresses(items: Sequence[Any]) -> NDArray[np.int64]:
     return np.fromiter(map(id, items), np.int64, len(items))
 
 
-def shuffle_both(items: list[Any], rows: NDArray[np.int64]) -> None:
-    """``random.shuffle(items)``, and rows (N,) in the same way: the same draws from the same generator, sooner.
+def shuffle_both(items: list[Any], rows: NDArray[np.int64], words: Sequence[int]) -> tuple[int, ...]:
+    """The exchanges of Python's random.shuffle on ``items``, done to rows (N,) too: see nielsen/shuffling.py.
 
-    Where ``random.shuffle`` is not the module's own, or the core not there, it is called.
+    words: (625,) of the generator's state; those after it are returned.
     """
-    generator = getattr(random.shuffle, "__self__", None)
-    if _core and type(items) is list and type(generator) is random.Random:
-        version, words, gauss = generator.getstate()
-        generator.setstate((version, tuple(_core.shuffle_both(items, rows, words)), gauss))
-        return
-    both = list(zip(items, rows.tolist(), strict=True))
-    random.shuffle(both)
-    items[:] = [item for item, _ in both]
-    rows[:] = [row for _, row in both]
+    return tuple(_available_core().shuffle_both(items, rows, words))
 
 
 def forward(net: Network, state: State, x: ArrayLike) -> Floats:

@@ -14,13 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..batches import Rows, steps_per_epoch
-from ..engines.native import addresses, shuffle_both
+from ..engines.native import addresses
 from ..errors import BadInput, Diverged
 from ..network import Network as Specification
 from ..optimizers import SGD
 from ..state import State, state_from
 from ..training import Progress, train
 from .columns import Array, Shaper
+from .shuffling import shuffle_both
 from .stacked import Kept, Stacked
 
 
