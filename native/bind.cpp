@@ -79,6 +79,10 @@ nb::object as_numpy(long count, T*& numbers) {
   return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(numbers, {std::size_t(count)}, owner));
 }
 
+// An array (…) of float64 to write into.
+template <int DIMENSIONS>
+using Results = nb::ndarray<double, nb::ndim<DIMENSIONS>, nb::c_contig, nb::device::cpu>;
+
 // One engine as Python holds it. `busy` refuses a second thread: the buffers are one step's.
 template <class T>
 struct Core {
@@ -94,7 +98,7 @@ struct Core {
   };
 
   nb::object advance(const Matrix<T>& x, const Matrix<int64_t>& x_rows, const Matrix<int64_t>& data_rows,
-                     const Vector<double>& rates) {
+                     const Vector<double>& rates, const nb::object& squares) {
     const long steps = data_rows.shape(0), batch = data_rows.shape(1);
     require(long(x.shape(1)) == engine.inputs(), "x must have one column per input");
     require(batch >= 1, "a batch must have at least one row");
@@ -105,13 +109,19 @@ struct Core {
     const Batches<T> batches = {numbers(x),     reinterpret_cast<const long*>(numbers(x_rows)),
                                 reinterpret_cast<const long*>(numbers(data_rows)),
                                 numbers(rates), steps, batch};
+    double* measured = nullptr;
+    if (!squares.is_none()) {
+      const auto array = nb::cast<Results<2>>(squares, false);
+      require(long(array.shape(0)) == steps && array.shape(1) == 2, "squares must be (steps, 2)");
+      measured = array.data();
+    }
     double* losses;
     nb::object result = as_numpy(steps, losses);
     Turn turn(busy);
     for (long done = 0; done < steps;) {
       {
         nb::gil_scoped_release release;
-        done += engine.advance(batches, done, losses, SLICE_SECONDS);
+        done += engine.advance(batches, done, losses, measured, SLICE_SECONDS);
       }
       if (PyErr_CheckSignals()) throw nb::python_error();
     }
@@ -232,18 +242,42 @@ nb::object addresses(nb::list items) {
 }
 
 template <class T>
+void examples(const std::vector<long>& sizes, const std::vector<std::string>& activations, const std::string& loss,
+              const Vector<T>& parameters, const Matrix<T>& x, const Matrix<T>& targets, const Results<1>& losses,
+              const Results<1>& squares) {
+  require(long(parameters.shape(0)) == parameter_count(sizes), "parameters must be one vector of all weights and biases");
+  const long rows = x.shape(0);
+  Predictor<T> predictor(specification(sizes, activations, loss, true), numbers(parameters), rows, 1);
+  require(long(x.shape(1)) == predictor.inputs(), "x must have one column per input");
+  require(long(targets.shape(0)) == rows && long(targets.shape(1)) == predictor.outputs(),
+          "targets must be (rows, outputs)");
+  require(long(losses.shape(0)) == rows && long(squares.shape(0)) == rows, "losses and squares must be (rows)");
+  const T *inputs = numbers(x), *wanted = numbers(targets);
+  for (long first = 0; first < rows; first += predictor.most_examples()) {
+    {
+      nb::gil_scoped_release release;
+      predictor.examples(inputs + first * predictor.inputs(), wanted + first * predictor.outputs(),
+                         std::min(rows - first, predictor.most_examples()), losses.data() + first, squares.data() + first);
+    }
+    if (PyErr_CheckSignals()) throw nb::python_error();
+  }
+}
+
+template <class T>
 void bind_precision(nb::module_& m, const char* name) {
   nb::class_<Core<T>>(m, name)
       .def("__init__", open<T>, "sizes"_a, "activations"_a, "loss"_a, "mean"_a, "optimizer"_a,
            "parameters"_a.noconvert(), "slots"_a.noconvert(), "update"_a, "targets"_a.noconvert(),
            "weights"_a.none(), "threads"_a)
       .def("advance", &Core<T>::advance, "x"_a.noconvert(), "x_rows"_a.noconvert(), "data_rows"_a.noconvert(),
-           "rates"_a.noconvert())
+           "rates"_a.noconvert(), "squares"_a.none() = nb::none())
       .def("parameters", &Core<T>::parameters)
       .def("slot", &Core<T>::slot)
       .def_prop_ro("updates", [](const Core<T>& core) { return core.engine.updates(); });
   m.def("forward", forward<T>, "sizes"_a, "activations"_a, "parameters"_a.noconvert(), "x"_a.noconvert(),
         "out"_a.noconvert(), "threads"_a);
+  m.def("examples", examples<T>, "sizes"_a, "activations"_a, "loss"_a, "parameters"_a.noconvert(), "x"_a.noconvert(),
+        "targets"_a.noconvert(), "losses"_a.noconvert(), "squares"_a.noconvert());
 }
 
 }  // namespace

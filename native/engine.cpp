@@ -113,7 +113,18 @@ double Engine<T>::reduced_loss(const Plan<T>& plan) const {
 }
 
 template <class T>
-long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double seconds, long threads) {
+void Engine<T>::reduced_squares(const Plan<T>& plan, long threads, double* squares) const {
+  double rows = 0, batch = 0;
+  for (long b = 0; b < plan.batch; ++b) rows += double(plan.row_squares[b]);
+  for (long thread = 0; thread < threads; ++thread)
+    for (long lane = 0; lane < kernels_.lanes; ++lane) batch += double(plan.squares[thread][lane]);
+  squares[0] = rows;
+  squares[1] = plan.batch == 1 ? rows : batch;  // one row is the batch, and narrow layers then sum nothing
+}
+
+template <class T>
+long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares,
+                    double seconds, long threads) {
   MeetingPlace place(threads);
   plan.meeting = {MeetingPlace::wait_at, &place};
   const auto start = Clock::now();
@@ -130,6 +141,7 @@ long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double*
     }
     try {
       if (more) prepare(plan, batches, step);
+      for (long i = 0; squares && i < threads; ++i) std::fill_n(plan.squares[i], kernels_.lanes, T(0));
     } catch (const BadInput&) {
       failure = std::current_exception();
       more = false;
@@ -141,9 +153,10 @@ long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double*
       if (thread == 0) next();
       if (threads > 1) place.wait();
       if (!more) return;
-      kernels_.step(plan, thread, threads);
+      (squares ? kernels_.measured_step : kernels_.step)(plan, thread, threads);
       if (threads > 1) place.wait();
       if (thread == 0) {
+        if (squares) reduced_squares(plan, threads, squares + 2 * step);
         losses[step++] = reduced_loss(plan);
         ++update_;
       }
@@ -178,14 +191,14 @@ long Engine<T>::threads_for(long batch) const {
 }
 
 template <class T>
-long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double seconds) {
+long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds) {
   const long threads = threads_for(batches.batch);
-  Plan<T>& plan = network_.plan_for(batches.batch, threads);
+  Plan<T>& plan = network_.plan_for(batches.batch, threads, squares != nullptr);
   plan.parameters = parameters_.get();
   find_rows(batches, from, plan.next_rows);
   plan.sparse = has_many_zeros(batches, from);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
-  return run(plan, batches, from, losses, seconds, threads);
+  return run(plan, batches, from, losses, squares, seconds, threads);
 }
 
 template <class T>
@@ -215,6 +228,23 @@ void Predictor<T>::run(const T* x, long rows, T* out) {
   };
   if (threads > 1 && run_team(threads, share_of)) return;
   for (long thread = 0; thread < threads; ++thread) share_of(thread);
+}
+
+template <class T>
+void Predictor<T>::examples(const T* x, const T* targets, long rows, double* losses, double* squares) {
+  FlushTinyToZero guard;
+  PackedNetwork<T>& network = networks_.front();
+  Plan<T>& plan = network.plan_for(rows, 1);
+  const long stride = network.padded_outputs();
+  const Array<T> padded = padded_rows(targets, rows, outputs_, stride);
+  for (long r = 0; r < rows; ++r) {
+    plan.input_rows[r] = x + r * inputs_;
+    plan.target_rows[r] = padded.get() + r * stride;
+    plan.row_scales[r] = 1;
+  }
+  kernels_.backward(plan);
+  std::copy_n(plan.row_losses, rows, losses);
+  std::copy_n(plan.row_squares, rows, squares);
 }
 
 template <class T>

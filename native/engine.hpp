@@ -38,8 +38,9 @@ class Engine {
          long update, const T* targets, const T* weights, long rows, long threads);
 
   // Runs batches [from, steps) and returns how many it finished: all of them, or fewer when `seconds` are over.
-  // losses (steps): reduced loss of each batch before its update.
-  long advance(const Batches<T>& batches, long from, double* losses, double seconds);
+  // losses (steps): reduced loss of each batch before its update. squares (steps, 2), or null: of each batch
+  // Σ ‖c_i·g_i‖² and ‖Σ c_i·g_i‖² over its rows i, with c_i the sample weight times the reduction, without L2.
+  long advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds);
 
   void parameters(T* flat) const { network_.unpack(parameters_.get(), flat); }
   void slot(long i, T* flat) const { network_.unpack(slots_[i].get(), flat); }
@@ -54,7 +55,9 @@ class Engine {
   void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
   void set_rule(Rule<T>& rule, double rate, double weight_sum) const;
   double reduced_loss(const Plan<T>& plan) const;
-  long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double seconds, long threads);
+  void reduced_squares(const Plan<T>& plan, long threads, double* squares) const;
+  long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
+           long threads);
   long threads_for(long batch) const;
   bool has_many_zeros(const Batches<T>& batches, long from) const;
 
@@ -77,9 +80,12 @@ class Predictor {
   // threads: 0 for as many as pay for `rows` rows.
   Predictor(const Specification& network, const T* parameters, long rows, long threads);
   void run(const T* x, long rows, T* out);
+  // The loss of each row (rows) and ‖g‖² of its gradient (rows), before sample weights; one thread. targets (rows, n_out).
+  void examples(const T* x, const T* targets, long rows, double* losses, double* squares);
   long inputs() const { return inputs_; }
   long outputs() const { return outputs_; }
   long most_rows() const { return most_rows_; }  // of one call of run, so that it ends soon
+  long most_examples() const { return block_; }  // of one call of examples
 
  private:
   const Kernels<T>& kernels_;

@@ -119,11 +119,13 @@ void PackedNetwork<T>::allocate(long batch) {
   row_losses_ = Array<T>(round_up(batch, lanes_));
   plan_.row_scales = row_scales_.get();
   plan_.row_losses = row_losses_.get();
+  row_squares_ = Array<T>(batch);
+  plan_.row_squares = row_squares_.get();
   capacity_ = batch;
 }
 
 template <class T>
-Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads) {
+Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads, bool measured) {
   if (batch > capacity_) allocate(batch);
   if (threads > static_cast<long>(scratch_.size())) {
     long widest = 0;
@@ -141,6 +143,14 @@ Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads) {
     }
     plan_.scratch = scratch_of_thread_.data();
     plan_.places = places_of_thread_.data();
+  }
+  plan_.squares = nullptr;
+  if (measured) {
+    while (threads > static_cast<long>(squares_.size())) {
+      squares_.emplace_back(std::size_t(lanes_));
+      squares_of_thread_.push_back(squares_.back().get());
+    }
+    plan_.squares = squares_of_thread_.data();
   }
   plan_.batch = batch;
   return plan_;

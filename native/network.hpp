@@ -45,8 +45,9 @@ class PackedNetwork {
  public:
   PackedNetwork(const Specification& network, const Kernels<T>& kernels);
 
-  // The plan for batches of `batch` rows; allocates only where an earlier batch was smaller.
-  Plan<T>& plan_for(long batch, long threads);
+  // The plan for batches of `batch` rows; allocates only where an earlier batch was smaller. measured: with room for the
+  // squares of gradients (Plan::squares).
+  Plan<T>& plan_for(long batch, long threads, bool measured = false);
 
   // flat: per layer W (fan_in, fan_out) in C order, then b (fan_out)
   Array<T> packed(const T* flat) const;
@@ -67,9 +68,10 @@ class PackedNetwork {
   long capacity_ = 0;
   std::vector<Array<T>> rows_of_layers_, scratch_;
   std::vector<Array<const T*>> row_tables_;
-  Array<T> row_scales_, row_losses_;
+  Array<T> row_scales_, row_losses_, row_squares_;
+  std::vector<Array<T>> squares_;
   std::vector<Array<int>> places_;
-  std::vector<T*> scratch_of_thread_;
+  std::vector<T*> scratch_of_thread_, squares_of_thread_;
   std::vector<int*> places_of_thread_;
   Plan<T> plan_{};
 };

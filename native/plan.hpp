@@ -31,6 +31,7 @@ struct Rule {
   T keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
   T scale, epsilon;              // of the moments as they are: the corrections for t are in these two
   T l2, decay;  // both of weights only: added to the gradient · W, taken from W · W
+  T* squares;   // one register: the squares of the reduced gradient, without L2, are added to it; null: nobody asked
 };
 
 template <class T>
@@ -72,6 +73,8 @@ struct Plan {
   Rule<T> rule;
   T** scratch;             // one array per thread, for a block of outputs or a panel turned
   int** places;            // one array per thread: room for fan_in of the first layer and a register more
+  T** squares;             // one register per thread for Rule::squares; null where nobody asked
+  T* row_squares;          // (batch): ‖g‖² of each row, of the scaled deltas
   Meeting meeting;
 };
 
@@ -80,7 +83,9 @@ template <class T>
 struct Kernels {
   long lanes;                                                  // numbers per register
   void (*step)(const Plan<T>&, long thread, long threads);     // forward, losses, backward, update
+  void (*measured_step)(const Plan<T>&, long thread, long threads);  // the same, and row_squares and squares
   void (*forward)(const Plan<T>&, T* out);                     // out (batch, fan_out of the last layer)
+  void (*backward)(const Plan<T>&);                            // forward, losses, deltas, row_squares; no update
   double (*burn)(long rounds);  // multiply-adds only, to measure the peak; the number of operations done
 };
 

@@ -103,6 +103,24 @@ def test_the_newest_are_kept_and_own_observers_too(tmp_path):
     assert counter.calls > 5  # those of the first run and one more
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_number_of_updates_means_its_multiples(engine, tmp_path):
+    """16 updates an epoch: multiples of 7 lie inside epochs and across their ends; a resumed run keeps to them."""
+    reason = bl.available_engines()[engine]
+    requires(engine, reason == "ready", reason)
+    every = bl.Checkpoints(tmp_path, every=7, keep=100, resume=True)
+    alone = {"early_stopping": None, "engine": engine, "checkpoints": every}
+    fit(stop=40, epochs=4, **alone)
+    stopped = max(int(file.name[5:17]) for file in tmp_path.glob("step-*"))
+    fit(epochs=40, opt=OPTIMIZERS["sgd"], checkpoints=bl.Checkpoints(tmp_path / "other", every=7, keep=100),
+        engine=engine, early_stopping=None)  # fmt: skip
+    fit(epochs=4, **alone)
+    steps = [int(file.name[5:17]) for file in sorted(tmp_path.glob("step-*"))]
+    assert steps == sorted({*range(7, 65, 7), stopped, 64})
+    steps = [int(file.name[5:17]) for file in sorted((tmp_path / "other").glob("step-*"))]
+    assert steps == [*range(7, 641, 7), 640][-100:]
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip", "header", "noise"])
 def test_a_damaged_newest_one_is_named_and_the_one_before_is_used(damage, tmp_path, capsys):
     whole, _ = fit()

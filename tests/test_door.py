@@ -16,11 +16,11 @@ SIGNATURES = {
     "state_from": "(net, weights, biases=None, optimizer=None)",
     "Dataset": "(x, y, sample_weight=None, ",
     "load_dataset": "(name_or_path, target=None, *",
-    "step": "(net, opt, state, x, y, *, sample_weight=None, gradient='backpropagation', ",
+    "step": "(net, opt, state, x, y, sample_weight=None, gradient='backpropagation', ",
     "train": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
     "watch=(), ",
     "fit": "(net, opt, data, *, batch_size=32, epochs=10, seed=0, state=None, engine='auto', order='shuffled', "
-    "validation=None, early_stopping=None, observers=(), progress=True, checkpoints=None, watch=())",
+    "validation=None, early_stopping=None, observers=(), progress=True, checkpoints=None, watch=(), noise=False)",
     "predict": "(net, state, x)",
     "evaluate": "(net, state, data)",
     "open_engine": "(name, net, opt, state, data)",
@@ -30,6 +30,9 @@ SIGNATURES = {
     "load_preparation": "(path)",
     "explain": "(trace, layer=1, source=0, unit=0, example=None)",
     "explorer": "(traces)",
+    "advise_batch_size": "(net, data, *, batch_size=32, rate=None, epochs=None, seed=0, state=None)",
+    "range_test": "(net, opt, data, *, state=None, batch_size=32, ",
+    "example_report": "(net, state, data, largest=50, ",
 }
 
 

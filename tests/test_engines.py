@@ -5,6 +5,8 @@ An engine is tested by being registered: there is no list of engines here.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from ladder import NETWORKS, OPTIMIZERS, batch, far, states
@@ -12,12 +14,42 @@ from requires import requires
 
 import backlit as bl
 from backlit.engines import ENGINES
+from backlit.network import HIDDEN, LOSSES, OUTPUT
 
 # One step from one State. float32: NumPy's own change differs from float64's by 4e-6 to 1.7e-4 of its largest entry;
 # differences of 0.0001: by their step times the curvature.
 CLOSE = {"float64": 1e-11, "float32": 5e-4}
 FORWARD_DIFFERENCES = 5e-3
 SMALL = {name for name, net in NETWORKS.items() if net.n_parameters < 2000}
+
+
+def enough() -> set[str]:
+    """Networks that hold every activation, output and loss: enough where each one is compiled for itself."""
+    chosen, seen = set(), set()
+    for name, net in reversed(NETWORKS.items()):  # those with several parts first
+        parts = {*(("hidden", h) for h in net.hidden), ("output", net.output), ("loss", net.loss)}
+        if not parts <= seen:
+            chosen.add(name)
+            seen |= parts
+    return chosen
+
+
+ENOUGH = enough()
+SINGLE = {"mixed", "digits", "sgd", "adam", "adamw"}  # that jax tries in float32 too
+
+
+def cases(names):
+    """(engine, name, dtype): all of them; those of jax that only repeat parts of others are slow tests."""
+    found = []
+    for engine, name, dtype in product(ENGINES, names, CLOSE):
+        repeats = engine == "jax" and (name in NETWORKS.keys() - ENOUGH or (dtype == "float32" and name not in SINGLE))
+        found.append(pytest.param(engine, name, dtype, marks=[pytest.mark.slow] if repeats else []))
+    return found
+
+
+def test_the_quick_cases_of_jax_hold_everything():
+    held = {part for name in ENOUGH for part in (*NETWORKS[name].hidden, NETWORKS[name].output, NETWORKS[name].loss)}
+    assert held >= {*HIDDEN, *OUTPUT, *LOSSES} and {"mixed", "sum"} <= ENOUGH
 
 
 def ready(engine: str) -> None:
@@ -38,9 +70,7 @@ def one_step(engine, net, opt, dtype, rows=7, weighted=False):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "name", "dtype"), cases(NETWORKS))
 def test_one_step_of_every_network(engine, name, dtype, weighted):
     ready(engine)
     if engine == "finite_differences" and name not in SMALL:
@@ -55,9 +85,7 @@ def test_one_step_of_every_network(engine, name, dtype, weighted):
     assert after.dtype == dtype
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "name", "dtype"), cases(OPTIMIZERS))
 def test_one_step_of_every_optimizer(engine, name, dtype):
     ready(engine)
     limit = 0.05 if engine == "finite_differences" else CLOSE[dtype]
@@ -67,6 +95,20 @@ def test_one_step_of_every_optimizer(engine, name, dtype):
     for slot, values in trace.after.slots.items():
         assert far(after.slots[slot], values) < limit
     assert after.started == before.started
+
+
+@pytest.mark.parametrize("opt", [bl.SGD(0.1, l2=0.1, l2_over="batch"), bl.Adam(0.1)], ids=repr)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_batch_in_which_nothing_weighs(engine, opt):
+    ready(engine)
+    net = NETWORKS["no-hidden"]
+    x, y, _ = batch(net, 4)
+    state = states(net, opt, "float64")
+    opened = bl.open_engine(engine, net, opt, state, bl.Dataset(x, y, [0.0, 0.0, 1.0, 1.0]))
+    assert opened.advance(np.array([[0, 1]]))[0] == 0
+    exact = bl.step(net, opt, state, x[:2], y[:2], [0.0, 0.0]).after
+    assert opened.state().parameters == pytest.approx(exact.parameters, rel=1e-12)
+    assert np.isfinite(opened.advance(np.array([[2, 3]]))[0])
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -32,8 +32,8 @@ def free_port() -> int:
 class Host(subprocess.Popen):
     """One ``backlit train --hosts``."""
 
-    def __init__(self, rank, port, *options, world=2, address="127.0.0.1", prefix=()):
-        command = [*prefix, sys.executable, "-m", "backlit", "train", "digits", "--hosts", f"{address}:{port}"]
+    def __init__(self, rank, port, *options, world=2, address="127.0.0.1", prefix=(), data="digits"):
+        command = [*prefix, sys.executable, "-m", "backlit", "train", data, "--hosts", f"{address}:{port}"]
         command += ["--rank", str(rank), "--world", str(world), *map(str, options)]
         super().__init__(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -104,7 +104,7 @@ def test_a_lost_host_ends_the_others_which_go_on_with_resume(lost, tmp_path):
 @pytest.mark.slow
 def test_a_host_that_raises_and_one_that_never_comes(tmp_path):
     port = free_port()
-    wrong = Host(1, port, "--hidden", "7", "--quiet")  # another network than rank 0's
+    wrong = Host(1, port, "--quiet", data="iris")  # another network than rank 0's
     right = Host(0, port, "--quiet")
     for host in (wrong, right):
         _, said = host.communicate(timeout=90)
@@ -116,6 +116,99 @@ def test_a_host_that_raises_and_one_that_never_comes(tmp_path):
         _, said = lonely.communicate(timeout=90)
         assert lonely.returncode == 1 and "never came" in one_line(said)
     assert time.monotonic() - start < 2 * (END_WITHIN + 15)  # and the time to start Python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_host_that_lives_but_never_comes_ends_the_others(rank, tmp_path):
+    """After some calls the main thread of one host waits for ever, while jax's own threads go on sending heartbeats."""
+    stuck = (
+        "import sys, time\n"
+        "from backlit.engines import jax\n"
+        "advance, calls = jax.Engine.advance, []\n"
+        "def slow(self, *given):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) > 20: print('waits', file=sys.stderr, flush=True); time.sleep(600)\n"
+        "    return advance(self, *given)\n"
+        "jax.Engine.advance = slow\n"
+        "from backlit.cli import main\n"
+        "main()\n"
+    )
+    port = free_port()
+    options = ["train", "digits", "--hosts", f"127.0.0.1:{port}", "--world", "2", "--epochs", "40", "--quiet"]
+    command = [sys.executable, "-c", stuck, *options, "--rank", str(rank)]
+    victim = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    other = Host(1 - rank, port, "--epochs", "40", "--quiet")
+    assert victim.stderr.readline() == "waits\n"
+    start = time.monotonic()
+    _, said = other.communicate(timeout=60)
+    assert time.monotonic() - start < END_WITHIN
+    assert other.returncode == 1 and f"host {rank} of this run shows no sign of work" in one_line(said)
+    assert "--resume" in said
+    victim.communicate(timeout=30)
+    assert victim.returncode == 1
+
+
+class Store(dict):
+    """What Attendance uses of jax's store."""
+
+    def key_value_set(self, name, value, allow_overwrite):
+        self[name] = value
+
+    def key_value_dir_get(self, prefix):
+        return list(self.items())
+
+
+def test_who_works_is_waited_for_and_who_does_not_is_not():
+    from backlit.engines.jax_hosts import LONGEST, STUCK, Attendance
+
+    now, store, said = [0.0], Store(), []
+    here, there = (
+        Attendance(store, rank, lambda text, r=rank: said.append((r, text)), lambda: now[0]) for rank in (0, 1)
+    )
+
+    def pass_by(seconds, works):
+        for _ in range(int(seconds)):
+            now[0] += 1
+            here.look(7.0)
+            there.look(now[0] if works else 7.0)
+
+    pass_by(1000, works=False)
+    assert not said, "nobody waits"
+    here.enter()
+    pass_by(STUCK + 1, works=True)
+    pass_by(STUCK, works=False)
+    assert not said, "it worked until just now"
+    pass_by(3, works=False)
+    assert said[0][0] == 0 and "host 1 of this run shows no sign of work" in said[0][1] and "--resume" in said[0][1]
+    there.enter()
+    there.look(7.0)
+    said.clear()
+    pass_by(2 * STUCK, works=False)
+    assert not said, "all have come: the call itself may take long"
+    here.entered_at = there.entered_at = None
+    here.enter()
+    pass_by(LONGEST, works=True)
+    assert not said
+    pass_by(2, works=True)
+    assert "have waited for each other for 10 minutes" in said[0][1]
+
+
+def test_work_is_seen():
+    from backlit.engines.jax_hosts import work_done
+
+    before, end = work_done(), time.monotonic() + 10
+    while work_done() == before:
+        assert time.monotonic() < end, "computing changes it"
+
+
+@pytest.mark.slow
+def test_other_options_are_named():
+    port = free_port()
+    hosts = [Host(rank, port, "--quiet", "--batch-size", size) for rank, size in ((0, "32"), (1, "64"))]
+    for host in hosts:
+        _, said = host.communicate(timeout=60)
+        assert host.returncode == 1 and "--batch-size is" in one_line(said) and "give every host the same" in said
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from requires import requires
 
 import backlit as bl
-from backlit.data import import_tables, stored_preparation
+from backlit.data import import_tables, importing, stored_preparation
 from backlit.data.importing import in_test_part
 
 RANDOM = np.random.default_rng(2)
@@ -96,7 +96,7 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2, stop)
-    assert 0 < json.loads((tmp_path / "to" / "import.json").read_text())["written"] < 1600
+    assert 0 < json.loads(json.loads((tmp_path / "to" / "import.json").read_text())[1])["written"] < 1600
     with pytest.raises(bl.BadInput, match="unfinished import of other"):
         run([tmp_path / "t.csv"], tmp_path / "to", share=0.3)
     seen = []
@@ -104,6 +104,18 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
     assert "looking" not in seen and again == whole
     for name in ("x", "y", "x_test", "y_test"):
         assert (tmp_path / "to" / f"{name}.npy").read_bytes() == (tmp_path / "whole" / f"{name}.npy").read_bytes()
+    for name in ("x", "y", "x_test", "y_test"):
+        (tmp_path / "to" / f"{name}.npy").unlink()
+    (tmp_path / "to" / "preparation.json").unlink()
+    with pytest.raises(KeyboardInterrupt):  # while it looks: it goes on from there as well
+        import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2,
+                      lambda what, rows, _: stop("writing", rows, None))  # fmt: skip
+    looked = []
+    add = importing._Column.add
+    monkeypatch.setattr(importing._Column, "add", lambda self, *cells: (looked.append(1), add(self, *cells)))
+    assert run([tmp_path / "t.csv"], tmp_path / "to") == whole
+    assert len(looked) == 4 * (47 - 20), "four columns of 47 chunks, of which 20 had been noted as looked at"
+    assert (tmp_path / "to" / "x.npy").read_bytes() == (tmp_path / "whole" / "x.npy").read_bytes()
     with pytest.raises(bl.BadInput, match="isn't empty"):
         run([tmp_path / "t.csv"], tmp_path / "to")
 
@@ -111,7 +123,8 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "match"),
     [("a,y\n1,2\n", "too few|one value"), ("a\n1\n", "one column"), ("a,y\n1,\n2,3\n3,4\n", "without a value"),
-     ("a,y\n1,x\nq,y\n3,x\n4,y\n", "one kind"), ("", "empty"), ("a,y\n1,x\n2,x\n3,x\n", "one value")],
+     ("a,y\n1,x\nq,y\n3,x\n4,y\n", "one kind"), ("", "empty"), ("a,y\n1,x\n2,x\n3,x\n", "one value"),
+     ("a,y\n1e300,1.5\n-1e300,2\n3,2.5\n", "'a' reaches from -1e.300 to 1e.300: too large")],
 )  # fmt: skip
 def test_what_cannot_be_imported(text, match, tmp_path):
     (tmp_path / "t.csv").write_text(text)
@@ -131,7 +144,54 @@ def test_the_command_and_training_on_its_folder(tmp_path):
         subprocess.run([*call, *command], check=True, capture_output=True)
     predict = [*call, "predict", model, str(tmp_path / "t.csv")]
     done = subprocess.run(predict, check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[1].split(",")[0] in ("yes", "no")
+    raw = np.array(done.stdout.splitlines()[1:])
+    assert raw[0].split(",")[0] in ("yes", "no")
+    test = in_test_part(0, ROWS, 0.2)
+    for name, some in (("to", ~test), ("to/x_test.npy", test)):  # the rows of the folder, prepared already
+        done = subprocess.run([*predict[:-1], str(tmp_path / name)], check=True, capture_output=True, text=True)
+        assert (np.array(done.stdout.splitlines()[1:]) == raw[some]).all()
+
+
+def test_evaluating_on_the_folder(tmp_path):
+    numbers, *_, rows = table()
+    header = ["a", "b", "colour", "name", "answer"]
+    write_csv(tmp_path / "t.csv", rows, header)
+    run([tmp_path / "t.csv"], tmp_path / "to", "answer")
+    test = in_test_part(0, ROWS, 0.2)
+    write_csv(tmp_path / "tested.csv", [row for row, out in zip(rows, test, strict=True) if out], header)
+    model = tmp_path / "model"
+    told = json.loads(
+        backlit("train", tmp_path / "to", "--epochs", "3", "--validation", "0.2", "--save", model, "--json")
+    )
+    assert told["confusion"]["classes"] == ["no", "yes"]
+    folder, raw = (json.loads(backlit("evaluate", model, tmp_path / name, "--json")) for name in ("to", "tested.csv"))
+    assert folder["rows"] == test.sum() and folder["loss"] == pytest.approx(raw.pop("loss"), rel=1e-6)
+    assert folder.items() >= raw.items() and folder["confusion"] == told["confusion"]
+    assert folder["value"] == told["test_score"]
+    table_shown = backlit("evaluate", model, tmp_path / "to")
+    assert "yes" in table_shown and "no" in table_shown
+    assert "step" in backlit("step", model, tmp_path / "to"), "the step is one on the prepared rows"
+    write_csv(tmp_path / "half.csv", rows[:1500], header)
+    run([tmp_path / "half.csv"], tmp_path / "other", "answer")
+    for command in ("evaluate", "predict"):
+        said = backlit(command, model, tmp_path / "other", fails=True)
+        assert said.count("\n") == 1 and "another preparation" in said and "its mean" in said
+
+
+def test_a_class_that_only_the_test_part_has(tmp_path):
+    rows = [[repr(float(i % 7)), "rare" if place else "often" if i % 2 else "sometimes"]
+            for i, place in enumerate(in_test_part(0, 400, 0.1))]  # fmt: skip
+    write_csv(tmp_path / "t.csv", rows, ["a", "y"])
+    run([tmp_path / "t.csv"], tmp_path / "to", share=0.1)
+    told = json.loads(backlit("train", tmp_path / "to", "--epochs", "1", "--json"))
+    assert told["confusion"]["classes"] == ["often", "rare", "sometimes"]
+
+
+def backlit(*command, fails=False):
+    """What the command says: its output, or its complaint."""
+    done = subprocess.run([sys.executable, "-m", "backlit", *map(str, command)], capture_output=True, text=True)
+    assert done.returncode == int(fails), done.stderr
+    return done.stderr if fails else done.stdout
 
 
 @pytest.mark.slow

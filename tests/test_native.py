@@ -126,6 +126,15 @@ def test_logits_of_a_thousand(output, dtype):
     assert far(opened.state().parameters, trace.after.parameters) < 1e-6
 
 
+@pytest.mark.parametrize("size", [10.0, 1000.0, 10000.0])
+def test_losses_keep_their_digits_at_large_logits(size):
+    """log(1 + e⁻ᵈ) for logits size and size − d; float32 rounds 1 + e⁻⁵ to 6e-8, which is 1e-5 of the loss."""
+    net = bl.Network([1, 2], output="softmax", loss="cross_entropy")
+    state = bl.state_from(net, [np.float32([[size, size - 5]])], [np.zeros(2, np.float32)])
+    opened = native.Engine(net, bl.SGD(0.0001), state, bl.Dataset(np.float32([[1]]), np.float32([[1, 0]])))
+    assert opened.advance(np.array([[0]]))[0] == pytest.approx(np.log1p(np.exp(-5.0)), rel=2e-5)
+
+
 @pytest.mark.parametrize("form", ["uint8", "float64", "float16", "bool", "strided", "columns", "memmap", "read-only"])
 def test_rows_of_any_form(form, tmp_path, monkeypatch):
     """x is converted when it is small, gathered piece by piece when it is not: the same bits."""

@@ -38,6 +38,10 @@ def test_curves_draw_the_lists_and_mark_the_best_epoch():
     assert lines(right)[0] == [0.1, 0.9, 0.5]
     (only,) = pictures.curves(history()).axes
     assert list(only.lines[1].get_xdata()) == [3, 3]
+
+
+def test_a_notebook_shows_a_picture_without_pyplot():
+    assert pictures.curves(history())._repr_png_().startswith(b"\x89PNG")
     assert list(pictures.curves(history(), mark=1).axes[0].lines[1].get_xdata()) == [1, 1]
     assert "epochs 1 to 3; got 7" in refusal(pictures.curves, history(), mark=7)
     assert "no finished epoch" in refusal(pictures.curves, bl.History())

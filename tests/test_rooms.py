@@ -19,10 +19,10 @@ LEVELS = [
     {"errors", "network", "optimizers"},
     {"state", "data", "batches"},
     {"trace", "model_file"},
-    {"chain"},
+    {"chain", "example_norms"},
     {"engines"},
     {"training", "evaluation", "checks", "explanations"},
-    {"observers"},
+    {"observers", "advice"},
     {"estimators", "nielsen", "export", "cli", "__main__"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
@@ -35,7 +35,7 @@ INSIDE = {
     "evaluation": set(),
 }
 # A Trace computes and shows what it is asked for by way of the rooms that know how.
-EXCEPTIONS = {("trace", "chain"), ("trace", "explanations")}
+EXCEPTIONS = {("trace", "chain"), ("trace", "example_norms"), ("trace", "explanations")}
 
 
 def room_of(file: Path) -> str:
@@ -87,10 +87,10 @@ def test_a_file_says_what_lives_there_and_keeps_its_size(file):
 HOMES = {
     "numpy.random": {"state", "batches", "data/dataset.py", "nielsen/network", "estimators"},
     "random": {"nielsen"},
-    "time": {"training", "observers", "data", "checks", "estimators", "cli"},
+    "time": {"training", "observers", "data", "checks", "estimators", "cli", "engines/jax_hosts.py", "advice"},
     "sklearn": {"estimators", "data", "export"},
     "torch": {"checks", "export"},
-    "jax": {"engines/jax.py"},
+    "jax": {"engines/jax"},
     "onnx": {"export"},
     "pyarrow": {"data", "cli"},
     "matplotlib": {"explanations"},

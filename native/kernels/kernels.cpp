@@ -1,6 +1,6 @@
 // The kernels of one instruction set, as one table. Compiled several times, each with its own flags and with KERNEL_ISA
 // naming the set; everything but the table is invisible outside this object.
-#include "step.hpp"
+#include "example_norms.hpp"
 
 namespace {
 
@@ -31,8 +31,8 @@ namespace backlit {
 extern const KernelSet TABLE(KERNEL_ISA);
 const KernelSet TABLE(KERNEL_ISA) = {
     NAME(KERNEL_ISA),
-    {LANES<float>, step<float>, forward<float>, burn<float>},
-    {LANES<double>, step<double>, forward<double>, burn<double>},
+    {LANES<float>, step<float>, measured_step<float>, forward<float>, backward<float>, burn<float>},
+    {LANES<double>, step<double>, measured_step<double>, forward<double>, backward<double>, burn<double>},
 };
 
 }  // namespace backlit

@@ -14,6 +14,21 @@ struct Parameters {
   INLINE Parameters operator+(long offset) const { return {value + offset, slot1 + offset, slot2 + offset}; }
 };
 
+// The lanes before `count` of v, zero in the others.
+template <class T>
+INLINE Vec<T> first_lanes(Vec<T> v, long count) {
+  using Integer = typename Simd<T>::Integer;
+  return count >= LANES<T> ? v : lane_numbers<T>() < Bits<T>{} + Integer(count) ? v : Vec<T>{};
+}
+
+// squares += v², register by register
+template <class T, int COUNT>
+INLINE void add_squares(const Vec<T>* v, T* squares) {
+  Vec<T> sum = load(squares);
+  UNROLL for (int i = 0; i < COUNT; ++i) sum += v[i] * v[i];
+  store(squares, sum);
+}
+
 // Moves one register of parameters. L2 has been added to the gradient before; `decay` is zero for biases.
 template <class T, Optimizer KIND>
 INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T decay) {
@@ -40,6 +55,7 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T deca
 // The same for COUNT registers side by side, of weights.
 template <class T, Optimizer KIND, int COUNT>
 INLINE void apply_to_weights(Vec<T>* gradient, Parameters<T> at, const Rule<T>& rule) {
+  if (rule.squares) add_squares<T, COUNT>(gradient, rule.squares);
   if (rule.l2 != T(0)) {
     UNROLL for (int i = 0; i < COUNT; ++i) gradient[i] += rule.l2 * load(at.value + i * LANES<T>);
     asm("" ::: "memory");  // or GCC would load all of W ahead of both loops, and spill it
@@ -166,7 +182,11 @@ void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T
     else
       for (long j = 0; j < registers; ++j)
         for (long b = 0; b < batch; ++b) sum[j] += load(delta[b] + n + j * LANES<T>);
-    for (long j = 0; j < registers; ++j) apply<T, KIND>(sum[j], at + n + j * LANES<T>, rule, T(0));
+    for (long j = 0; j < registers; ++j) {
+      const Vec<T> own = first_lanes<T>(sum[j], fan_out - n - j * LANES<T>);
+      if (rule.squares) add_squares<T, 1>(&own, rule.squares);
+      apply<T, KIND>(sum[j], at + n + j * LANES<T>, rule, T(0));
+    }
   }
 }
 

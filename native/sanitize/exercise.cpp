@@ -53,21 +53,25 @@ std::vector<T> trained(const Case& c, long threads) {
   const Specification network = {c.sizes, c.activations, c.loss, true};
   Engine<T> engine(network, c.optimizer, parameters.data(), slots, 0, y.data(), weights.data(), rows, threads);
   const std::vector<double> rates(steps, 0.01);
-  std::vector<double> losses(steps);
+  std::vector<double> losses(steps), squares(2 * steps);
   for (const long batch : {c.batch, 1L, c.batch + 5}) {
     std::vector<long> numbers(steps * batch);
     for (long& number : numbers) number = std::uniform_int_distribution<long>(0, rows - 1)(random);
     numbers.back() = rows - 1;
     const Batches<T> batches = {x.data(), numbers.data(), numbers.data(), rates.data(), steps, batch};
-    for (long done = 0; done < steps;) done += engine.advance(batches, done, losses.data(), 0.001);
+    for (long done = 0; done < steps;) done += engine.advance(batches, done, losses.data(), squares.data(), 0.001);
     for (const double loss : losses) demand(std::isfinite(loss), "a loss is not finite");
+    for (const double square : squares) demand(std::isfinite(square), "a squared gradient is not finite");
   }
   const long predicted = 500;  // several blocks, so that threads share them
   const auto more = uniform<T>(random, predicted * inputs, -1, 1);
   std::vector<T> after(count), out(predicted * outputs);
   engine.parameters(after.data());
   for (long i = 0; i < engine.slot_count(); ++i) engine.slot(i, std::vector<T>(count).data());
-  Predictor<T>(network, after.data(), predicted, threads).run(more.data(), predicted, out.data());
+  Predictor<T> predictor(network, after.data(), predicted, threads);
+  predictor.run(more.data(), predicted, out.data());
+  std::vector<double> row_losses(rows), row_squares(rows);
+  predictor.examples(x.data(), y.data(), rows, row_losses.data(), row_squares.data());
   for (const T value : out) demand(std::isfinite(value), "an output is not finite");
   return after;
 }

@@ -18,7 +18,13 @@ BLOCK = 4096  # rows at a time: memory stays bounded whatever the data
 
 
 def predict(net: Network, state: State, x: ArrayLike) -> Floats:
-    """Outputs (N, n_out) for x (N, n_in), in the State's dtype. Raises BadInput for another shape."""
+    """Outputs (N, n_out) for x (N, n_in), in the State's dtype. Raises BadInput for another shape.
+
+    >>> net = bl.Network([1, 1])
+    >>> bl.predict(net, bl.state_from(net, [[[2.0]]], [[1.0]]), [[3.0], [4.0]])
+    array([[7.],
+           [9.]])
+    """
     check_state("predict", net, state)
     try:
         x = np.asarray(x)
@@ -35,8 +41,12 @@ def predict(net: Network, state: State, x: ArrayLike) -> Floats:
 def evaluate(net: Network, state: State, data: Any) -> tuple[float, float]:
     """(mean loss of an example, score) over a Dataset or a pair (x, y), both with its sample weights.
 
-    The score is accuracy where the targets are classes (see ``is_classification``), otherwise R², the mean over
-    the outputs of 1 − Σ(y − a)²/Σ(y − ȳ)².
+    The score is accuracy where the targets are classes, otherwise R², the mean over the outputs of
+    1 − Σ(y − a)²/Σ(y − ȳ)². Classes are what a loss of classes is trained on, labels, and rows of a single 1 among 0.
+
+    >>> net = bl.Network([1, 1])
+    >>> bl.evaluate(net, bl.state_from(net, [[[2.0]]]), ([[1.0], [2.0]], [[2.0], [5.0]]))
+    (0.25, 0.7777777777777778)
     """
     check_state("evaluate", net, state)
     dataset = Dataset.of(data)

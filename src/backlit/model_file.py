@@ -26,6 +26,7 @@ from .state import Floats, State, check_state
 FORMAT = "backlit 1"
 MOST_STEPS = 2**53  # the largest count that every reader of JSON takes; the core's own limit is beyond
 ASIDE = ".part"  # how a file ends while it is being written
+SYNC_BYTES = 64 << 20  # a large file reaches the disk in pieces: whoever watches this process sees that it works
 
 
 def save(
@@ -111,9 +112,10 @@ def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = la
 
 def _write_synced(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        for first in range(0, len(content), SYNC_BYTES) or (0,):
+            file.write(memoryview(content)[first : first + SYNC_BYTES])
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _mode_of(path: Path) -> int | None:

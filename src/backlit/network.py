@@ -42,6 +42,9 @@ class Network:
 
     Raises BadInput for unknown names, sizes that are no positive whole numbers, and pairs of output and loss
     that make no sense (a loss that takes a logarithm needs the output that keeps it in range).
+
+    >>> bl.Network([784, 30, 10], hidden="sigmoid", output="sigmoid").n_parameters
+    23860
     """
 
     sizes: tuple[int, ...]

@@ -191,7 +191,12 @@ def slots_of(optimizer: Optimizer) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class StepDecay(_Record):
-    """``rate`` times ``factor`` once more after every ``every`` updates."""
+    """``rate`` times ``factor`` once more after every ``every`` updates.
+
+    >>> schedule = bl.StepDecay(8.0, every=100, factor=0.5)
+    >>> schedule(0), schedule(99), schedule(250)
+    (8.0, 8.0, 2.0)
+    """
 
     rate: float = _checked(_positive)
     every: int = _checked(_count)
@@ -217,7 +222,12 @@ class Exponential(_Record):
 
 @dataclass(frozen=True)
 class Cosine(_Record):
-    """From ``rate`` down to ``final`` along half a cosine over ``steps`` updates, ``final`` afterwards."""
+    """From ``rate`` down to ``final`` along half a cosine over ``steps`` updates, ``final`` afterwards.
+
+    >>> schedule = bl.Cosine(0.5, steps=100)
+    >>> schedule(0), round(schedule(50), 3), schedule(100)
+    (0.5, 0.25, 0.0)
+    """
 
     rate: float = _checked(_positive)
     steps: int = _checked(_count)

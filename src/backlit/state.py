@@ -196,9 +196,16 @@ def initial_state(
 ) -> State:
     """Parameters drawn at random, once, before the first epoch. The same seed gives the same numbers.
 
-    init: "he": normal with variance 2/fan_in (He et al., 2015). "glorot": uniform in ±√(6/(fan_in + fan_out))
-    (Glorot and Bengio, 2010). "auto": he before relu-like activations, glorot before the others. In these the
-    biases are 0. "nielsen": standard normal / √fan_in, biases standard normal. "normal": all standard normal.
+    opt:    its slots begin at 0; without it there are none yet, and the first step makes them.
+    dtype:  float32 or float64: the arithmetic of all that is done with this State.
+    init:   "he": normal with variance 2/fan_in (He et al., 2015). "glorot": uniform in ±√(6/(fan_in + fan_out))
+            (Glorot and Bengio, 2010). "auto": he before relu-like activations, glorot before the others. In these the
+            biases are 0. "nielsen": standard normal / √fan_in, biases standard normal. "normal": all standard normal.
+
+    Raises BadInput for unknown names, and for a network that doesn't fit into memory.
+
+    >>> bl.initial_state(bl.Network([2, 3, 1]))
+    State(sizes=[2, 3, 1], float32, step 0)
     """
     check_network("initial_state", net)
     if opt is not None:
@@ -243,6 +250,9 @@ def state_from(
 
     float32 and float64 are kept, everything else becomes float64. Without biases they are 0. Raises BadInput
     for every shape that doesn't fit, and for numbers that are not finite.
+
+    >>> bl.state_from(bl.Network([2, 1]), weights=[[[0.5], [2.0]]], biases=[[1.0]]).parameters
+    array([0.5, 2. , 1. ])
     """
     check_network("state_from", net)
     if optimizer is not None:

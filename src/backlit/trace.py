@@ -16,6 +16,8 @@ from .state import Floats, Layers, State
 
 
 class TraceLayer(NamedTuple):
+    """z, a and delta = ∂Lᵢ/∂z of one layer, each (B, fan_out)."""
+
     z: Floats  # each (B, fan_out)
     a: Floats
     delta: Floats  # ∂Lᵢ/∂z, before sample weights and reduction
@@ -23,7 +25,16 @@ class TraceLayer(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """One step written out; ``gradient`` is what the optimizer was given, with L2; after = before + update."""
+    """One step written out, as ``step`` gives it: B examples, layers counted from 0.
+
+    before, after:          the States; after = before + update.
+    x, y, sample_weight:    the batch, (B, n_in), (B, n_out), (B,); ``rate`` is the learning rate of the step.
+    layers:                 ``[l].z``, ``[l].a``, ``[l].delta``, each (B, fan_out).
+    example_losses, loss:   (B,), and reduced over the batch; without L2.
+    gradient, update:       ``[l].W`` (fan_in, fan_out) and ``[l].b`` (fan_out,): what the optimizer was given, with L2,
+                            and what it made of it.
+    network, optimizer:     whose step it was.
+    """
 
     network: Network
     optimizer: Optimizer
@@ -50,6 +61,14 @@ class Trace:
         from .chain import example_gradients
 
         return example_gradients(self.network, self.inputs, [layer.delta for layer in self.layers])
+
+    @cached_property
+    def example_norms(self) -> Floats:
+        """‖gᵢ‖ (B,) of the example gradients, which needn't be made for it."""
+        from .example_norms import squared_norms
+
+        norms: Floats = squared_norms(self.inputs, [layer.delta for layer in self.layers]) ** 0.5
+        return norms
 
     def running_sum(self, i: int) -> Layers:
         """Σ sᵢgᵢ of the first i examples, in the order of the batch; i from 0 to B."""

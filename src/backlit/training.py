@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import chain
-from .batches import Order, Rows, cut, epoch_rows, steps_per_epoch
+from .batches import BLOCK, Order, Rows, cut, epoch_rows, steps_per_epoch
 from .data import Dataset
-from .engines import open_engine
+from .data.mapped_rows import ReadAhead
+from .engines import measures, open_engine
 from .errors import BadInput, Diverged
+from .example_norms import signal_and_noise
 from .network import Network
 from .optimizers import Optimizer, check_optimizer, rate_at
 from .state import State, check_state, initial_state
@@ -29,7 +31,7 @@ KEEP_EVERY = 0.5  # seconds between the states kept for going back to when the n
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """A watched step: the State before it, its rows (B,), and the State that the engine made of it."""
+    """A watched step: the State ``before`` it, its ``rows`` (B,), and ``after``, the State the engine made of it."""
 
     network: Network
     optimizer: Optimizer
@@ -63,11 +65,16 @@ class Watched:
 class Progress:
     """What the loop yields, several times a second and at the end of each epoch.
 
-    step:        updates so far.                 losses:      reduced batch losses of the steps since the last Progress.
-    epoch:       the epoch they are in, from 1.  rate:        learning rate of the last of them.
-    batch:       batches of this epoch so far.   epoch_loss:  mean loss over the epoch's rows once it is finished,
-    batches, epochs: how many there are.                      otherwise None.
-    watched:     the watched steps among them.
+    step:             updates so far.
+    epoch, batch:     the epoch they are in, from 1, and its batches so far.
+    epochs, batches:  how many there are.
+    losses:           reduced batch losses (k,) of the steps since the last Progress.
+    rate:             learning rate of the last of them.
+    epoch_loss:       mean loss over the epoch's rows once it is finished, otherwise None.
+    watched:          the watched steps among them, each a Watched.
+    noise:            (k, 2) with ``noise=True``: of each of these steps an estimate of ‖G‖² and one of tr Σ.
+    rows:             how many rows each of them had.
+    state:            ``state()`` is a copy of the State, as long as this Progress is the newest.
     """
 
     step: int
@@ -80,6 +87,8 @@ class Progress:
     epoch_loss: float | None
     watched: tuple[Watched, ...]
     state: Callable[[], State]
+    rows: int
+    noise: NDArray[np.float64] | None = None
 
     def __str__(self) -> str:
         return f"epoch {self.epoch} · batch {self.batch}/{self.batches} · update {self.step}"
@@ -98,6 +107,8 @@ def train(
     order: Order = "shuffled",
     watch: Iterable[int] = (),
     stretch: int | None = None,
+    reports_every: int | None = None,
+    noise: bool = False,
 ) -> Iterator[Progress]:
     """Trains by mini-batch gradient descent: a generator of Progress, stopped at any time with break.
 
@@ -110,9 +121,23 @@ def train(
              state has behind it are not seen again.
     stretch: the most steps between two Progress; 1 shows every step. Multiples of it, counted from each epoch's
              beginning, always have their Progress, whatever the clock does. Without it, about 0.05 seconds of steps.
+    reports_every: updates, counted from the State's first one, whose multiples always have their Progress too.
+    noise:   measure how far the gradients of the examples scatter around their mean G: ``Progress.noise`` holds of each
+             step unbiased estimates of ‖G‖² and of tr Σ, the trace of the covariance of the example gradients (the
+             formulas: example_norms.signal_and_noise). Average both over many steps, then divide: tr Σ/‖G‖² is the
+             noise scale, the batch size at which noise and signal are equal. L2 takes no part; example i counts with
+             its sample weight, as sᵢ·gᵢ; a last batch of one row is NaN. Changes no bit of the run, costs 1 to 16 %
+             of the native engine's step. For the engines native and reference.
 
     ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
     what doesn't fit; Diverged, with the last finite State, when the numbers run away.
+
+    >>> data = np.zeros((10, 2)), np.zeros((10, 1))
+    >>> for progress in bl.train(bl.Network([2, 1]), bl.SGD(0.1), data, batch_size=4, epochs=2):
+    ...     if progress.epoch_loss is not None:
+    ...         print(progress)
+    epoch 1 · batch 3/3 · update 3
+    epoch 2 · batch 3/3 · update 6
     """
     check_optimizer("train", opt)
     if state is None:
@@ -122,6 +147,8 @@ def train(
     batch_size, epochs = _count("batch_size", batch_size, 1), _count("epochs", epochs, 0)
     first = epoch_rows(len(dataset), _count("seed", seed, 0), 0, order)
     batch_size = min(batch_size, len(first))
+    if noise and batch_size < 2:
+        raise BadInput("train: noise=True needs batches of at least 2 rows: one row alone tells no noise from signal.")
     per_epoch = steps_per_epoch(len(first), batch_size)
     _check_epochs_behind(state, per_epoch)
     if not isinstance(watch, Iterable):
@@ -133,7 +160,9 @@ def train(
             f"0 to {per_epoch * epochs - 1}."
         )
     longest = None if stretch is None else _count("stretch", stretch, 1)
-    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), frozenset(watched), longest)
+    every = None if reports_every is None else _count("reports_every", reports_every, 1)
+    seen = frozenset(watched)
+    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), seen, longest, every, noise)
     return _Run(plan, state.for_optimizer(opt)).epochs()
 
 
@@ -173,6 +202,8 @@ class _Plan:
     epoch_rows: int
     watch: frozenset[int]
     longest: int | None
+    every: int | None
+    noise: bool
 
     @property
     def per_epoch(self) -> int:
@@ -184,6 +215,10 @@ class _Plan:
             raise BadInput(f"order({epoch}) must give {self.epoch_rows} rows, as order(0) does; got {len(rows)}.")
         return rows
 
+    def population(self, rows: Rows) -> int | None:
+        """From how many rows the batches of this epoch are drawn, if no row can come twice; None if it can."""
+        return len(rows) if isinstance(self.order, str) or len(np.unique(rows)) == len(rows) else None
+
 
 class _Run:
     """A plan under way: where it stands, and the way back to the last finite State."""
@@ -191,6 +226,9 @@ class _Run:
     def __init__(self, plan: _Plan, state: State) -> None:
         self.plan = plan
         self.engine = open_engine(plan.engine, plan.net, plan.opt, state, plan.data)
+        if plan.noise and not measures(self.engine):
+            raise BadInput(f"train: the engines native and reference measure the noise; {plan.engine!r} does not.")
+        self.population: int | None = None
         # One attribute, so that a Ctrl-C between two lines can't leave half of it changed.
         self.record = (state.step, state.epoch_losses, state.epoch_sum)
         self.k = 1
@@ -217,10 +255,14 @@ class _Run:
         first, done = divmod(self.step, per_epoch)
         for epoch in range(first, plan.epochs):
             rows, end = plan.rows(epoch), (epoch + 1) * per_epoch
+            ahead = self.ahead(rows)
+            self.population = plan.population(rows) if plan.noise else None
             for block in cut(rows, plan.batch_size, done):
                 while len(block):
                     k = self.stretch(len(block))
-                    losses, rate, watched = self.advance(block[:k])
+                    if ahead is not None:
+                        ahead.until(self.step % per_epoch * plan.batch_size)
+                    losses, noise, rate, watched = self.advance(block[:k])
                     block = block[k:]
                     if self.step == plan.epochs * per_epoch:
                         self.check_parameters()
@@ -235,22 +277,34 @@ class _Run:
                         epoch_loss=self.record[1][-1] if self.step == end else None,
                         watched=watched,
                         state=self.state,
+                        rows=block.shape[1],
+                        noise=noise,
                     )
             done = 0
 
+    def ahead(self, rows: Rows) -> ReadAhead | None:
+        """What reads a file's blocks before the engine comes to them, where the rows come in blocks from a file."""
+        if self.plan.order != "shuffled_in_blocks" or getattr(self.engine, "holds_data", False):
+            return None
+        return ReadAhead(self.plan.data.x, rows, BLOCK)
+
     def stretch(self, left: int) -> int:
-        """How many steps to run in one call: about STRETCH seconds of them, and a watched step alone."""
+        """How many steps to run in one call: about STRETCH seconds of them, up to a multiple, a watched one alone."""
         to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
         longest = self.plan.longest
         to_multiple = left if longest is None else longest - self.step % self.plan.per_epoch % longest
-        return max(1, min(left, self.steady or self.k, to_watched, to_multiple))
+        every = self.plan.every
+        to_report = left if every is None else every - self.step % every
+        return max(1, min(left, self.steady or self.k, to_watched, to_multiple, to_report))
 
-    def advance(self, rows: Rows) -> tuple[NDArray[np.float64], float, tuple[Watched, ...]]:
-        """Runs one stretch of rows (k, B): its losses (k,), its last rate, the watched step if it is one."""
+    def advance(
+        self, rows: Rows
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float, tuple[Watched, ...]]:
+        """Runs one stretch of rows (k, B): its losses (k,), its noise, its last rate, the watched step if it is one."""
         plan, rates = self.plan, self.rates(len(rows))
         before = self.state() if self.step in plan.watch else None
         start = perf_counter()
-        losses = self.engine.advance(rows, rates)
+        losses, noise = self.measured(rows, rates) if plan.noise else (self.engine.advance(rows, rates), None)
         spent = perf_counter() - start
         self.k = max(1, min(4 * self.k, int(STRETCH * len(rows) / max(spent, 1e-9))))
         self.since_older.append((losses, rates))
@@ -263,7 +317,15 @@ class _Run:
             watched = (Watched(plan.net, plan.opt, plan.data, before.step, before, rows[0], rate, after, gradient),)
         if self.steady or start + spent - self.kept_at > KEEP_EVERY:
             self.keep()
-        return losses, float(rates[-1]), watched
+        return losses, noise, float(rates[-1]), watched
+
+    def measured(
+        self, rows: Rows, rates: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """The engine's steps on rows (k, B): their losses (k,), and their estimates of ‖G‖² and tr Σ (k, 2)."""
+        assert measures(self.engine)
+        losses, squares = self.engine.advance_measured(rows, rates)
+        return losses, signal_and_noise(squares[:, 0], squares[:, 1], rows.shape[1], self.population)
 
     def rates(self, k: int) -> NDArray[np.float64]:
         """The learning rates (k,) of the next k steps."""
@@ -330,7 +392,7 @@ class _Run:
 
     def replay(self, step: int) -> State:
         """The State before ``step``, run again from the older kept one."""
-        run = _Run(replace(self.plan, watch=frozenset([step])), self.older)
+        run = _Run(replace(self.plan, watch=frozenset([step]), noise=False), self.older)
         if step > self.older.step:
             next(progress for progress in run.epochs() if progress.step == step)
         return run.state()

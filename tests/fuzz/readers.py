@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -16,11 +17,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import backlit as bl
+from backlit.data import import_tables, stored_preparation
 from backlit.observers.checkpoint_file import Damaged, from_bytes, to_bytes
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -94,6 +98,7 @@ def seeds(folder: Path) -> dict[str, tuple[str, list[bytes], Callable[[Path], ob
         "npz": ("a.npz", [archive.getvalue(), packed.getvalue()], data),
         "npy": ("x.npy", [arrays.getvalue()], data),
     }
+    found |= imported(folder)
     try:
         import pyarrow
         import pyarrow.parquet
@@ -101,9 +106,57 @@ def seeds(folder: Path) -> dict[str, tuple[str, list[bytes], Callable[[Path], ob
         columns = {"a": [1.0, 2.0, 3.0], "t": ["a", "b", "a"]}
         pyarrow.parquet.write_table(pyarrow.table(columns), folder / "seed.parquet")
         found["Parquet"] = ("t.parquet", [(folder / "seed.parquet").read_bytes()], data)
+        found["Parquet, imported"] = ("i.parquet", found["Parquet"][1], partial(import_anew, folder / "of parquet"))
     except ImportError:
         print("Parquet: not tried, pyarrow is not installed")
     return found
+
+
+def import_anew(to: Path, path: Path) -> object:
+    """What backlit import makes of a table; nothing is left of it for the next."""
+    shutil.rmtree(to, ignore_errors=True)
+    return import_tables([path], to, None, 0.3, lambda *_: None)
+
+
+def imported(folder: Path) -> dict[str, tuple[str, list[bytes], Callable[[Path], object]]]:
+    """The files of a folder that backlit import made, and of one that it was interrupted in."""
+    table, whole, begun = folder / "seed.csv", folder / "whole", folder / "begun"
+    lines = [f"{k},{'red' if k % 3 else 'blue'},{k / 7},{'yes' if k % 2 else 'no'}" for k in range(40)]
+    table.write_text("\n".join(["a,b,c,y", *lines, ""]))
+    import_anew(whole, table)
+    (whole / "y.npy").rename(whole / "y_whole")
+
+    def stop(what: str, *_: object) -> None:
+        if what == "writing":
+            raise InterruptedError
+
+    begun.mkdir()
+    with suppress(bl.BadInput):
+        import_tables([table], begun, None, 0.3, stop)
+    state = (begun / "import.json").read_bytes()
+
+    def read(path: Path) -> object:
+        shutil.copyfile(whole / "y_whole", whole / "y.npy")
+        data = bl.load_dataset(whole)
+        assert data.test is not None
+        return data.x.sum(), data.test.x.sum(), stored_preparation(whole)
+
+    def go_on(path: Path) -> object:
+        for file in begun.iterdir():
+            if file != path:
+                file.unlink()
+        return import_tables([table], begun, None, 0.3, lambda *_: None)
+
+    return {
+        "CSV, imported": ("i.csv", [table.read_bytes()], partial(import_anew, folder / "of csv")),
+        "imported folder, its preparation": (
+            "whole/preparation.json",
+            [(whole / "preparation.json").read_bytes()],
+            read,
+        ),
+        "imported folder, its x.npy": ("whole/x.npy", [(whole / "x.npy").read_bytes()], read),
+        "import that was interrupted": ("begun/import.json", [state], go_on),
+    }
 
 
 def words_of(files: list[bytes]) -> list[bytes]:
@@ -160,6 +213,7 @@ def main(count: int = 100_000) -> int:
         for name, (file_name, files, read) in every.items():
             start = time.monotonic()
             refused, taken, findings = fuzz(name, folder / file_name, files, read, count)
+            (folder / file_name).write_bytes(files[0])
             bad += len(findings)
             seconds = time.monotonic() - start
             lines.append(f"| {name} | {count:,} | {refused:,} | {taken:,} | {len(findings)} | {seconds:.0f} |\n")

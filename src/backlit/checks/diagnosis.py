@@ -100,6 +100,14 @@ def diagnose(
     previous:  the gradient they had one step before, in the same form: only with it can a forgotten zero_grad be seen.
 
     Each suspect is computed and compared, never guessed. Raises BadInput for what is no gradient of this network.
+
+    >>> def wrong_way(weights, biases, x, y):
+    ...     delta = y - (x @ weights[0] + biases[0])
+    ...     return [x.T @ delta / len(x)], [delta.mean(axis=0)]
+    >>> net = bl.Network([2, 1])
+    >>> found = bl.diagnose(wrong_way, net, bl.initial_state(net), [[0.1, 0.9], [0.4, 0.2]], [[1], [0]])
+    >>> found.correct, found.suspects[0].name
+    (False, 'sign')
     """
     where, notes = "diagnose", list[str]()
     if is_network_object(gradient):

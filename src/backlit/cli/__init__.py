@@ -20,10 +20,12 @@ GROUPS = {
         "train": "Train a network on a data set and test it.",
         "data": "The data sets that can be loaded by name.",
         "import": "Tables of any size into a folder that can be trained on.",
+        "advise": "How large a batch and which rate, from short runs.",
     },
     "Look inside": {
         "step": "One step of a run, written out as tables.",
         "explain": "The chain rule of one weight, or a page to explore.",
+        "examples": "The rows that matter to a saved model: wrong labels.",
         "check": "What is wrong with the backpropagation in your file.",
     },
     "Use a saved model": {

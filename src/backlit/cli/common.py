@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..data import Dataset, Preparation
+from ..data import Dataset, Preparation, stored_preparation
 from ..data.columns import Unseen
 from ..data.wording import printable as printable
 from ..data.wording import shown
@@ -97,3 +97,17 @@ def preparation_of(model: Path) -> Preparation:
             "Use bl.load and bl.predict, or save with preparation=...to_record()."
         )
     return Preparation.from_record(record)
+
+
+def is_prepared(data: str, model: Path, preparation: Preparation) -> bool:
+    """Whether DATA is an imported folder, prepared as the model wants it; BadInput if it is prepared in another way."""
+    stored = stored_preparation(data)
+    if stored is None or stored == preparation:
+        return stored is not None
+    ours, theirs = stored.to_record(), preparation.to_record()
+    other = next(name for name in ours if ours[name] != theirs[name])
+    raise BadInput(
+        f"{data} was imported with another preparation than that of {model} (its {other.replace('_', ' ')}: "
+        f"{shown(ours[other])}; the model's: {shown(theirs[other])}). Give the raw files, or a model that was "
+        "trained on this folder."
+    )

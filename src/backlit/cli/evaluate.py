@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from ..data import load_dataset, stored_preparation
+from ..data import load_dataset
 from ..data.columns import Unseen
 from ..data.readers import is_table
 from ..evaluation import evaluate
 from ..model_file import load
 from .common import (
     data_argument,
+    is_prepared,
     json_option,
     model_argument,
     preparation_of,
@@ -40,8 +41,7 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
         raw = load_dataset(data, target)
     unseen: Unseen = {}
     rows = raw.test or raw
-    # what was imported with the preparation that the model carries has been prepared already
-    dataset = rows if stored_preparation(data) == preparation else preparation.apply_to(rows, unseen)
+    dataset = rows if is_prepared(data, model, preparation) else preparation.apply_to(rows, unseen)
     tell_unseen(unseen)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)

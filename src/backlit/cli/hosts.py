@@ -27,6 +27,7 @@ OPTIONS = (
 )
 # What every rank but 0 is given.
 FOLLOWER = {"quiet": True, "as_json": False, "save_to": None, "keep": 0, "log": None, "plot": None}
+OWN = ("data", "checkpoint")  # may lie at another place on each host; all other options must be the same
 
 
 def host_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -48,7 +49,8 @@ def host_options(command: Callable[..., int]) -> Callable[..., int]:
         code = _child_under_watch()
         if code is not None:
             return code
-        _work(hosts, rank, world, lambda: command(**{**options, **(FOLLOWER if rank else {})}))
+        alike = {f"--{name.replace('_', '-')}": str(v) for name, v in options.items() if name not in (*FOLLOWER, *OWN)}
+        _work(hosts, rank, world, alike, lambda: command(**{**options, **(FOLLOWER if rank else {})}))
 
     for option in reversed(OPTIONS):
         run = option(run)
@@ -69,7 +71,7 @@ def _child_under_watch() -> int | None:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status >= 0:
         return status
-    from ..engines.jax import lost
+    from ..engines.jax_hosts import lost
 
     click.echo(f"backlit: {lost()}", err=True)
     return 1
@@ -80,7 +82,7 @@ def _end_with_the_watcher(watched: int) -> None:
     os._exit(1)
 
 
-def _work(hosts: str, rank: int, world: int, run: Callable[[], int]) -> NoReturn:
+def _work(hosts: str, rank: int, world: int, alike: dict[str, str], run: Callable[[], int]) -> NoReturn:
     """Joins, runs and ends this process. Never by sys.exit: jax would wait there for hosts that are gone."""
     silent = os.open(os.devnull, os.O_WRONLY)
     sys.stdout = os.fdopen(silent if rank else os.dup(1), "w", buffering=1)
@@ -89,16 +91,16 @@ def _work(hosts: str, rank: int, world: int, run: Callable[[], int]) -> NoReturn
         os.dup2(silent, descriptor)
     code = 1
     try:
-        from ..engines import jax
+        from ..engines import jax, jax_hosts
 
         if jax.availability() != "ready":
             raise EngineUnavailable(f"engine 'jax': {jax.availability()}")
-        jax.join(hosts, rank, world)
+        jax_hosts.join(hosts, rank, world, _end)
+        jax_hosts.check_alike(rank, world, alike)
         code = run()
         sys.stdout.flush()
         if code == 0:
-            jax.wait_for_all()
-        time.sleep(0 if rank else 0.5)  # the others leave first: rank 0 is the one they hang on
+            jax_hosts.wait_for_all()
     except (BadInput, EngineUnavailable, Diverged) as error:
         _say(str(error))
     except KeyboardInterrupt:
@@ -109,7 +111,15 @@ def _work(hosts: str, rank: int, world: int, run: Callable[[], int]) -> NoReturn
     except BaseException as error:
         _say(f"an error on rank {rank}: {type(error).__name__}: {error}")
     sys.stderr.flush()
+    time.sleep(0 if rank else 0.5)  # the others leave first: rank 0 is the one they hang on
     os._exit(code)
+
+
+def _end(message: str) -> NoReturn:
+    """Says why, and ends this process from whatever thread this is."""
+    _say(message)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _say(message: str) -> None:

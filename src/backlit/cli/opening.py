@@ -18,7 +18,7 @@ from ..model_file import load
 from ..optimizers import SGD
 from ..state import initial_state
 from ..training import Watched
-from .common import preparation_of, target_option
+from .common import is_prepared, preparation_of, target_option
 from .saved_run import SavedRun, is_model, saved_run
 from .train import Sizes, divided, network_for
 from .watching import Run, Steps
@@ -140,7 +140,8 @@ def _run_of(asked: Asked) -> Run:
     state = replace(state, epoch_losses=(), epoch_sum=0.0)
     preparation = preparation_of(Path(source))
     raw = load_dataset(asked.data, target or preparation.target if Path(asked.data).is_file() else target)
-    return Run(net, opt, preparation.apply_to(raw), state, batch, seed)
+    rows = raw if is_prepared(asked.data, Path(source), preparation) else preparation.apply_to(raw)
+    return Run(net, opt, rows, state, batch, seed)
 
 
 def explained(step: Watched, weight: Place, example: int | None) -> Factors | Shares:

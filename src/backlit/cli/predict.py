@@ -19,7 +19,16 @@ from ..evaluation import predict
 from ..model_file import load
 from ..network import Network
 from ..state import Floats
-from .common import data_argument, json_option, model_argument, preparation_of, print_json, printable, tell_unseen
+from .common import (
+    data_argument,
+    is_prepared,
+    json_option,
+    model_argument,
+    preparation_of,
+    print_json,
+    printable,
+    tell_unseen,
+)
 
 
 @click.command("predict")
@@ -31,6 +40,8 @@ from .common import data_argument, json_option, model_argument, preparation_of, 
 def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_json: bool) -> None:
     """Outputs of the saved MODEL for the rows of DATA, a raw file as it was trained on; the target may be absent.
 
+    Of a folder the rows to train on are taken; for those to test on name its x_test.npy.
+
     For classes: the most probable one and the probability of each. For numbers: the numbers. One line for each row, in
     the order of DATA.
     """
@@ -40,7 +51,8 @@ def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_j
     preparation = preparation_of(model)
     unseen: Unseen = {}
     raw = load_inputs(data, preparation, unseen)
-    outputs = preparation.restore(predict(net, state, preparation.apply(raw)))
+    x = raw if is_prepared(data, model, preparation) else preparation.apply(raw)
+    outputs = preparation.restore(predict(net, state, x))
     tell_unseen(unseen)
     header, rows = table(net, preparation.classes, preparation.target, outputs)
     if with_inputs:

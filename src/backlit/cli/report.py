@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from ..data import Dataset, Preparation
-from ..evaluation import predict
+from ..evaluation import BLOCK, predict
 from ..network import Network
 from ..state import State
 from .common import print_table
@@ -18,7 +18,8 @@ MOST_CLASSES = 20  # a wider table fits no screen
 
 def details(net: Network, state: State, data: Dataset, preparation: Preparation) -> dict[str, Any]:
     """For classes ``confusion``: classes, and counts [true][predicted]. For numbers: ``rmse`` in the answers' unit."""
-    outputs, targets = predict(net, state, data.x), data.targets(net)
+    blocks = [predict(net, state, data.x[first : first + BLOCK]) for first in range(0, len(data), BLOCK)]
+    outputs, targets = np.concatenate(blocks), data.targets(net)
     if data.classes is not None and outputs.shape[1] == len(data.classes) > 1:
         if len(data.classes) > MOST_CLASSES:
             return {}

@@ -12,6 +12,7 @@ import click
 
 from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
+from ..data.arrays import blocks
 from ..data.columns import Unseen
 from ..engines import ENGINES
 from ..errors import BadInput
@@ -70,12 +71,18 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return () if sizes == (0,) else sizes
 
 
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--hidden and --activation, for ``network_for``."""
+    activation = click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
+    sizes = "Hidden sizes, such as 30 or 64,32."
+    return click.option("--hidden", type=Sizes(), default="64", show_default=True, help=sizes)(activation(command))
+
+
 @click.command("train")
 @data_argument
 @target_option
+@network_options
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave this column of a table out; may be repeated.")
-@click.option("--hidden", type=Sizes(), default="64", show_default=True, help="Hidden sizes, such as 30 or 64,32.")
-@click.option("--activation", type=click.Choice(HIDDEN), default="relu", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
 @click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
@@ -245,7 +252,7 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
     if stored is not None:
         return Parts(train, held, lambda: test or raw.test or train, stored)
     # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
-    scale = not (train.x.min() >= 0 and train.x.max() <= 1)
+    scale = not all(block.min() >= 0 and block.max() <= 1 for _, block in blocks(train.x))
     preparation = Preparation.learn(train, scale=scale, scale_target=train.classes is None)
     apply = preparation.apply_to
 

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..errors import BadInput
 from .arrays import Array
 from .dataset import Dataset
 from .idx import MOST_INFLATION
+from .preparation import Preparation
 from .targets import Label, classes_with, labels_in
 from .wording import about, listed, place, reading
 
@@ -37,12 +39,13 @@ def read_npz(path: Path) -> Dataset:
     return _dataset(path, held, partial(_member, path))
 
 
-def read_npy_folder(folder: Path) -> Dataset:
-    """The data set of a folder with x.npy and y.npy, memory-mapped."""
-    return _dataset(folder, [file.stem for file in folder.glob("*.npy")], lambda name: read_npy(folder / f"{name}.npy"))
+def read_npy_folder(folder: Path, stored: Preparation | None = None) -> Dataset:
+    """The data set of a folder with x.npy and y.npy, memory-mapped; ``stored``: how it was imported."""
+    held = [file.stem for file in folder.glob("*.npy")]
+    return _dataset(folder, held, lambda name: read_npy(folder / f"{name}.npy"), stored)
 
 
-def read_npy_pair(path: Path) -> Dataset:
+def read_npy_pair(path: Path, stored: Preparation | None = None) -> Dataset:
     """The data set of x.npy (or x_train.npy, X.npy, ...) and the y.npy beside it, memory-mapped."""
     first = {"x": "y", "X": "Y"}.get(path.name[:1])
     candidates = [path.with_name(letter + path.name[1:]) for letter in ("y", "Y")] if first else []
@@ -53,7 +56,7 @@ def read_npy_pair(path: Path) -> Dataset:
         )
     x, y = read_npy(path), read_npy(beside)
     with about(path):
-        return Dataset(x, y)
+        return _as_stored(x, y, stored)
 
 
 def npz_inputs(path: Path) -> Array:
@@ -72,7 +75,17 @@ def read_npy(path: Path) -> Array:
     return array
 
 
-def _dataset(where: Path, held: list[str], read: Callable[[str], Array]) -> Dataset:
+def _as_stored(x: Array, y: Array, stored: Preparation | None, **more: Any) -> Dataset:
+    """x and y as they were imported: y holds the places of the classes, the inputs have names."""
+    if stored is None:
+        return Dataset(x, y, **more)
+    if x.ndim == 2 and x.shape[1] != stored.width:
+        raise BadInput(f"x has shape {x.shape}: wanted (N, {stored.width}), as its preparation says; import it anew")
+    places = None if stored.classes is None else range(len(stored.classes))
+    return Dataset(x, y, **{"classes": places, **more}, columns=stored.inputs_of_columns, target=stored.target)
+
+
+def _dataset(where: Path, held: list[str], read: Callable[[str], Array], stored: Preparation | None = None) -> Dataset:
     """Puts the arrays of ``where`` together; ``read`` gets one of the names in ``held``."""
     x, y = read(_find("x", held, where)), read(_find("y", held, where))
     weight = read("sample_weight") if "sample_weight" in held else None
@@ -80,17 +93,21 @@ def _dataset(where: Path, held: list[str], read: Callable[[str], Array]) -> Data
     test = None
     if test_names:
         pair = _find("x_test", held, where), _find("y_test", held, where)
-        test = partial(_test_part, where, read, pair, labels_in(y))
+        test = partial(_test_part, where, read, pair, labels_in(y), stored)
     with about(where):
-        return Dataset(x, y, weight, test=test)
+        return _as_stored(x, y, stored, sample_weight=weight, test=test)
 
 
 def _test_part(
-    where: Path, read: Callable[[str], Array], pair: tuple[str, str], classes: tuple[Label, ...] | None
+    where: Path,
+    read: Callable[[str], Array],
+    pair: tuple[str, str],
+    classes: tuple[Label, ...] | None,
+    stored: Preparation | None,
 ) -> Dataset:
     x, y = read(pair[0]), read(pair[1])
     with about(where, "test part: "):
-        return Dataset(x, y, classes=classes_with(classes, y))
+        return Dataset(x, y, classes=classes_with(classes, y)) if stored is None else _as_stored(x, y, stored)
 
 
 def _find(part: str, held: list[str], where: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import BadInput
 from . import arrays
 from .arrays import Array
+from .mapped_rows import RowView, as_array
 from .targets import Label, Net, codes, labels_in, targets_of
 from .wording import shown
 
@@ -19,13 +20,20 @@ from .wording import shown
 class Dataset:
     """N rows of inputs and answers.
 
-    ``x`` (N, n_in) is any real array or ``np.memmap`` and is never copied. ``y`` is (N,) labels (integers,
-    texts, bools), (N,) numbers, or (N, n_out) numbers. ``sample_weight`` is (N,), ≥ 0. Arrays in memory
-    must be finite. ``classes`` names all labels where y may lack some; ``columns`` the n_in inputs;
-    ``target`` what y is called; ``note`` is a sentence on how the data was read; ``test`` is the Dataset to
-    test on, or a function that is called for it at first use. ``categories`` marks a raw table: one entry
-    for each column of x, None where it holds numbers, else the texts that its entries are the places of; NaN
-    is missing. Only a Preparation can use a raw table. Raises BadInput for anything that does not fit.
+    x:              (N, n_in), any real array or ``np.memmap``; never copied. Arrays in memory must be finite.
+    y:              (N,) labels (integers, texts, bools), (N,) numbers, or (N, n_out) numbers.
+    sample_weight:  (N,), at least 0.
+    classes:        all labels, where y may lack some.
+    columns:        names of the n_in inputs; ``target`` is what y is called.
+    categories:     marks a raw table: one entry for each column of x, None where it holds numbers, else the texts that
+                    its entries are the places of; NaN is missing. Only a Preparation can use a raw table.
+    note:           a sentence on how the data was read.
+    test:           the Dataset to test on, or a function that is called for it at first use.
+
+    Raises BadInput for anything that does not fit.
+
+    >>> bl.Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["yes", "no", "yes"])
+    Dataset(3 rows of 2 inputs, float64; 2 classes)
     """
 
     __slots__ = (
@@ -77,7 +85,7 @@ class Dataset:
 
     @property
     def x(self) -> Array:
-        """(N, n_in), read-only."""
+        """(N, n_in), read-only: an array, or for rows taken from a memory map a RowView, which indexing makes one."""
         return self._x
 
     @property
@@ -168,7 +176,10 @@ class Dataset:
         return self._last[1]
 
     def take(self, rows: object) -> Dataset:
-        """The rows with these numbers (from 0, in this order), copied into memory, without a test part."""
+        """The rows with these numbers (from 0, in this order), without a test part.
+
+        They are copied into memory; of a memory map only y and the weights, and x is a RowView of the file.
+        """
         numbers = np.asarray(rows)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or numbers.size == 0:
             raise BadInput(f"rows has shape {numbers.shape} and type {numbers.dtype}: wanted at least one whole number")
@@ -177,7 +188,12 @@ class Dataset:
             place = int(np.argmax(outside))
             raise BadInput(f"rows[{place}] is {int(numbers[place])}: wanted 0 to {len(self) - 1}")
         part = object.__new__(Dataset)  # its values have been checked before: once is enough
-        part._x = arrays.as_view("x", np.asarray(self._x)[numbers])
+        if isinstance(self._x, RowView):
+            part._x = as_array(RowView(self._x.base, self._x.rows[numbers]))
+        elif isinstance(self._x, np.memmap):
+            part._x = as_array(RowView(self._x, numbers))
+        else:
+            part._x = arrays.as_view("x", np.asarray(self._x)[numbers])
         part._y = arrays.as_view("y", np.asarray(self._y)[numbers])
         part._sample_weight = None
         if self._sample_weight is not None:
@@ -192,8 +208,8 @@ class Dataset:
         """(train, rest): ``share`` of the rows, drawn at random, and the others; same seed, same parts.
 
         With ``stratify``, classes of two or more rows each are divided alike: each is within one row of its
-        share. Both parts keep the order of the rows, so a memory map is read once from front to back; both
-        are copies in memory. Data too large for that is divided into two files beforehand.
+        share. Both parts keep the order of the rows. They are copies in memory, but for x of a memory map,
+        which stays in its file.
         """
         n = len(self)
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:

@@ -6,11 +6,12 @@ the memory bounded and lets an interrupted import go on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,9 @@ def import_tables(
         folder.mkdir(parents=True, exist_ok=True)
         state = _resumed(folder, job)
         if "preparation" not in state:
-            learned = _learn(paths, names, position, test_share, report)
-            state |= {"rows": learned.rows, "kept": learned.kept, "left_out": learned.left_out, "written": 0}
-            state["preparation"] = learned.preparation.to_record()
-            _store(folder / STATE, state)
+            seen = _look(paths, folder, names, position, state, report)
+            state = {**job, **_learned(seen, names, position, paths[0]), "written": 0}
+            _store_state(folder, state)
         preparation = Preparation.from_record(state["preparation"])
         _write(paths, folder, preparation, position, state, report)
         _store(folder / STORED, state["preparation"])
@@ -62,8 +62,9 @@ def import_tables(
 
 
 def stored_preparation(folder: str | os.PathLike[str]) -> Preparation | None:
-    """What an imported folder says of its raw columns; None for everything else."""
-    file = Path(folder) / STORED
+    """What an imported folder, or the one around an .npy file, says of its raw columns; None for everything else."""
+    path = Path(folder)
+    file = (path.parent if path.suffix == ".npy" and path.is_file() else path) / STORED
     try:
         return Preparation.from_record(json.loads(file.read_text("utf-8"))) if file.is_file() else None
     except (OSError, ValueError, RecursionError) as error:
@@ -76,15 +77,25 @@ def _resumed(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     if not file.exists():
         if any(folder.iterdir()):
             raise BadInput(f"import: {place(folder)} isn't empty: name a new folder.")
-        _store(file, job)
+        _store_state(folder, job)
         return dict(job)
     try:
-        state = json.loads(file.read_text("utf-8"))
-    except ValueError:
-        state = {}
+        digest, text = json.loads(file.read_text("utf-8"))
+        state: Any = json.loads(text) if digest == _digest(text) else None
+    except (ValueError, TypeError, RecursionError):
+        state = None
     if not isinstance(state, dict) or any(state.get(name) != value for name, value in job.items()):
         raise BadInput(f"import: {place(folder)} holds an unfinished import of other files: name a new folder.")
     return state
+
+
+def _store_state(folder: Path, state: dict[str, Any]) -> None:
+    text = json.dumps(state)
+    _store(folder / STATE, [_digest(text), text])
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _store(file: Path, content: object) -> None:
@@ -134,11 +145,16 @@ class _Column:
         if not len(values):
             return
         # Chan, Golub and LeVeque (1979): two samples' means and sums of squares become those of both together
-        n, mean = len(values), float(values.mean())
-        apart, together = mean - self.mean, self.count + n
-        self.squares += float(((values - mean) ** 2).sum()) + apart**2 * self.count * n / together
-        self.mean += apart * n / together
-        self.count, self.low, self.high = together, min(self.low, values.min()), max(self.high, values.max())
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large is told at the end
+            n, mean = len(values), float(values.mean())
+            apart, together = mean - self.mean, self.count + n
+            self.squares += float(((values - mean) ** 2).sum()) + apart * apart * self.count * n / together
+            self.mean += apart * n / together
+        self.count, self.low, self.high = (
+            together,
+            float(min(self.low, values.min())),
+            float(max(self.high, values.max())),
+        )
 
     @property
     def moments(self) -> tuple[float, float]:
@@ -147,39 +163,77 @@ class _Column:
         return self.mean, math.sqrt(self.squares / self.count) or 1.0
 
 
-@dataclass(frozen=True)
-class _Learned:
-    preparation: Preparation
-    kept: list[int]
-    left_out: list[str]
-    rows: dict[str, int]
+@dataclass
+class _Seen:
+    """What has been seen of a table: columns, different texts of the target (None: too many), rows of both parts."""
 
+    columns: list[_Column]
+    answers: set[str] | None = field(default_factory=set)
+    rows: int = 0
+    tested: int = 0
 
-def _learn(paths: Sequence[Path], names: list[str], position: int, share: float, report: Report) -> _Learned:
-    columns = [_Column() for _ in names]
-    answers: set[str] | None = set()
-    rows, tested = 0, 0
-    for path, cells, total in chunks_of(paths, names, position):
-        report("looking", rows, total)
+    def add(self, cells: list[Cells], position: int, share: float, path: Path, name: str) -> None:
         count = len(cells[0])
-        test = in_test_part(rows, count, share)
-        for k, column in enumerate(columns):
+        test = in_test_part(self.rows, count, share)
+        for k, column in enumerate(self.columns):
             if k != position:
                 column.add(cells[k], ~test)
-        texts, numbers = _answers(cells[position], path, names[position])
+        texts, numbers = _answers(cells[position], path, name)
         if numbers is not None:
-            columns[position].add(numbers, ~test)
-        if answers is not None:
-            answers.update(texts)
-            answers = None if len(answers) > MOST_CLASSES else answers
-        columns[position].words += 0 if numbers is not None else count
-        rows, tested = rows + count, tested + int(test.sum())
+            self.columns[position].add(numbers, ~test)
+        if self.answers is not None:
+            self.answers.update(texts)
+            self.answers = None if len(self.answers) > MOST_CLASSES else self.answers
+        self.columns[position].words += 0 if numbers is not None else count
+        self.rows, self.tested = self.rows + count, self.tested + int(test.sum())
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON: a float becomes the same float again."""
+        record = asdict(self)
+        for holder, name in ((record, "answers"), *((column, "texts") for column in record["columns"])):
+            holder[name] = None if holder[name] is None else sorted(holder[name])
+        return record
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> _Seen:
+        columns = [
+            _Column(**{**c, "texts": None if c["texts"] is None else set(c["texts"])}) for c in record["columns"]
+        ]
+        answers = None if record["answers"] is None else set(record["answers"])
+        return cls(columns, answers, record["rows"], record["tested"])
+
+
+def _look(
+    paths: Sequence[Path], folder: Path, names: list[str], position: int, state: dict[str, Any], report: Report
+) -> _Seen:
+    """Looks at all rows, or at those that an interrupted import hasn't seen; now and then it is noted how far it is."""
+    seen = _Seen.from_record(state["seen"]) if "seen" in state else _Seen([_Column() for _ in names])
+    done = 0
+    for number, (path, chunk, total) in enumerate(chunks_of(paths, names, position)):
+        report("looking", done, total)
+        if done >= seen.rows:
+            seen.add(chunk.columns(), position, state["test_share"], path, names[position])
+            if number % NOTE_EVERY == NOTE_EVERY - 1:
+                _store_state(folder, state | {"seen": seen.to_record()})
+        done += chunk.rows
+    return seen
+
+
+def _learned(seen: _Seen, names: list[str], position: int, path: Path) -> dict[str, Any]:
+    """What an import notes after the first pass: rows of both parts, columns kept and left out, the preparation."""
+    rows, tested, columns = seen.rows, seen.tested, seen.columns
     if tested == rows or not rows:
-        raise BadInput(f"import: {place(paths[0])}: {rows} rows are too few to divide.")
+        raise BadInput(f"import: {place(path)}: {rows} rows are too few to divide.")
     kinds, kept = _kinds(columns, names, position, rows)
-    classes = _classes(answers, columns[position].words > 0, rows, names[position], paths[0])
+    classes = _classes(seen.answers, columns[position].words > 0, rows, names[position], path)
     moments = [columns[k].moments for k in kept]
     of_target = columns[position].moments
+    for k, (mean, deviation) in zip([*kept, position], [*moments, of_target], strict=True):
+        if not math.isfinite(mean + deviation):
+            raise BadInput(
+                f"import: {place(path)}: column {shown(names[k])} reaches from {columns[k].low:.6g} to "
+                f"{columns[k].high:.6g}: too large to scale; give it in another unit."
+            )
     preparation = Preparation(
         inputs=len(kept),
         columns=tuple(names[k] for k in kept),
@@ -192,7 +246,8 @@ def _learn(paths: Sequence[Path], names: list[str], position: int, share: float,
         categories=kinds if any(kinds) else None,
     )
     left_out = [name for k, name in enumerate(names) if k not in kept and k != position]
-    return _Learned(preparation, kept, left_out, {"train": rows - tested, "test": tested})
+    return {"rows": {"train": rows - tested, "test": tested}, "kept": kept, "left_out": left_out,
+            "preparation": preparation.to_record()}  # fmt: skip
 
 
 def _kinds(
@@ -266,9 +321,10 @@ def _write(
             n = state["rows"][part]
             x = _array_file(folder / f"x{ending}.npy", (n, preparation.width), np.dtype(np.float32), before)
             files[part] = x, _array_file(folder / f"y{ending}.npy", (n,), ytype, before)
-        for number, (_, cells, _) in enumerate(chunks_of(paths, names, position)):
-            count = len(cells[0])
+        for number, (_, chunk, _) in enumerate(chunks_of(paths, names, position)):
+            count = chunk.rows
             if done >= state["written"]:
+                cells = chunk.columns()
                 x, y = _prepared([cells[k] for k in state["kept"]], cells[position], preparation)
                 test = in_test_part(done, count, share)
                 for part, (x_file, y_file) in files.items():
@@ -277,7 +333,7 @@ def _write(
                     y_file.write(y[mine].astype(ytype).tobytes())
                 if number % NOTE_EVERY == NOTE_EVERY - 1:
                     _sync(files)
-                    _store(folder / STATE, state | {"written": done + count})
+                    _store_state(folder, state | {"written": done + count})
             done += count
             report("writing", done, total)
         if done != total:

@@ -10,6 +10,7 @@ from .arrays import Array, inputs
 from .columns import Unseen
 from .dataset import Dataset
 from .idx import read_idx
+from .importing import stored_preparation
 from .mnist import find_idx_folder, idx_pair, labels_beside, read_idx_folder
 from .named import KNOWN, load_named
 from .preparation import Preparation
@@ -32,7 +33,7 @@ def load_dataset(
     columns: Sequence[str] | None = None,
     drop: Sequence[str] = (),
 ) -> Dataset:
-    """The data set of this name (see ``known_datasets``) or in this file or folder.
+    """The data set of this name (``backlit data`` lists them), or in this file or folder.
 
     ``target`` names the column to predict, for tables only; by default it is called target, label, class or
     y, or is the last one. ``columns`` names a table's inputs, by default all others; ``drop`` what is left out.
@@ -50,7 +51,7 @@ def load_dataset(
     if kind == "npz":
         return read_npz(path)
     if kind == "npy":
-        return read_npy_folder(path) if path.is_dir() else read_npy_pair(path)
+        return (read_npy_folder if path.is_dir() else read_npy_pair)(path, stored_preparation(path))
     if files := find_idx_folder(path):
         return read_idx_folder(files)
     return idx_pair(path, labels_beside(path))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,16 @@ CELLS = 1 << 18  # of a chunk: as texts about 20 MB
 Cells = Array | list[str]
 
 
+class Chunk(NamedTuple):
+    """Some rows of a table. Whoever passes over them doesn't ask for their columns, which is what costs time.
+
+    ``columns()`` gives every column; the target's cells are always texts.
+    """
+
+    rows: int
+    columns: Callable[[], list[Cells]]
+
+
 def columns_of(paths: Sequence[Path]) -> list[str]:
     """The columns' names, the same in every file; BadInput otherwise."""
     every = [_names(path) for path in paths]
@@ -37,15 +48,15 @@ def columns_of(paths: Sequence[Path]) -> list[str]:
     return every[0]
 
 
-def chunks_of(paths: Sequence[Path], names: list[str], target: int) -> Iterator[tuple[Path, list[Cells], int | None]]:
-    """(file, columns of the next rows, rows of all files if that is known); the target's cells are always texts."""
+def chunks_of(paths: Sequence[Path], names: list[str], target: int) -> Iterator[tuple[Path, Chunk, int | None]]:
+    """(file, the next rows, rows of all files if that is known)."""
     rows = max(64, CELLS // len(names))
     total = None
     if all(_is_parquet(path) for path in paths):
         total = sum(_opened_rows(path) for path in paths)
     for path in paths:
-        for columns in _parquet(path, names, target, rows) if _is_parquet(path) else _csv(path, names, target, rows):
-            yield path, columns, total
+        for chunk in _parquet(path, names, target, rows) if _is_parquet(path) else _csv(path, names, target, rows):
+            yield path, chunk, total
 
 
 def _is_parquet(path: Path) -> bool:
@@ -67,22 +78,25 @@ def _opened_rows(path: Path) -> int:
         return rows
 
 
-def _csv(path: Path, names: list[str], target: int, rows: int) -> Iterator[list[Cells]]:
+def _csv(path: Path, names: list[str], target: int, rows: int) -> Iterator[Chunk]:
     with opened_csv(path) as table:
-        while chunk := list(islice(table.rows, rows)):
-            first = chunk[0][0]
-            columns = zip(*(cells for _, cells in chunk), strict=True)
-            yield [
-                list(column) if k == target else _numbers_or_texts(column, names[k], path, first)
-                for k, column in enumerate(columns)
-            ]
+        while lines := list(islice(table.rows, rows)):
+            yield Chunk(len(lines), partial(_csv_columns, lines, path, names, target))
+
+
+def _csv_columns(lines: list[tuple[int, list[str]]], path: Path, names: list[str], target: int) -> list[Cells]:
+    columns = zip(*(cells for _, cells in lines), strict=True)
+    return [
+        list(column) if k == target else _numbers_or_texts(column, names[k], path, lines[0][0])
+        for k, column in enumerate(columns)
+    ]
 
 
 def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, first: int) -> Cells:
     """A column of numbers as such, of texts as texts; both in one chunk are refused by name."""
     try:
-        values = np.array(cells, np.float64)
-        if np.isfinite(values).all() and not any("_" in cell for cell in cells):
+        values = np.fromiter(map(float, cells), np.float64, len(cells))  # twice as fast as np.array(cells, np.float64)
+        if np.isfinite(values).all() and "_" not in "".join(cells):
             return values
     except ValueError:
         pass
@@ -100,18 +114,23 @@ def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, first: int) -
     return np.array([math.nan if number is None else number for number in numbers])
 
 
-def _parquet(path: Path, names: list[str], target: int, rows: int) -> Iterator[list[Cells]]:
+def _parquet(path: Path, names: list[str], target: int, rows: int) -> Iterator[Chunk]:
     with opened_batches(path, rows) as (_, _, batches):
         for texts_of, numbers_of in batches:
-            yield [_arrow_column(k == target, k, texts_of, numbers_of) for k in range(len(names))]
+            answers = texts_of(target)
+            yield Chunk(len(answers), partial(_arrow_columns, answers, len(names), target, texts_of, numbers_of))
 
 
-def _arrow_column(target: bool, k: int, texts_of: Any, numbers_of: Any) -> Cells:
-    numbers = None if target else numbers_of(k)
+def _arrow_columns(answers: list[str], count: int, target: int, texts_of: Any, numbers_of: Any) -> list[Cells]:
+    return [answers if k == target else _arrow_column(k, texts_of, numbers_of) for k in range(count)]
+
+
+def _arrow_column(k: int, texts_of: Any, numbers_of: Any) -> Cells:
+    numbers = numbers_of(k)
     if numbers is not None:
         if np.isinf(numbers).any():
             numbers = np.where(np.isinf(numbers), np.nan, numbers)
         result: Array = numbers
         return result
     texts: list[str] = texts_of(k)
-    return texts if target else ["" if is_missing(text) else text.strip() for text in texts]
+    return ["" if is_missing(text) else text.strip() for text in texts]

@@ -1,13 +1,14 @@
 """Engines carry a State k steps forward, each with one technology. Here: which there are, and how one is opened.
 
 An engine prints nothing, reads no files and does not choose the order of the rows. A new one is a module with a
-function ``availability()`` and a class ``Engine`` (for AUTO also a function ``forward``), and a row in the table below.
+function ``availability()`` and a class ``Engine`` (for AUTO also functions ``forward`` and ``examples``), and a row in
+the table below.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,23 @@ class Engine(Protocol):
 
     def state(self) -> State:
         """A copy of the State after the last finished step."""
+
+
+class Measuring(Engine, Protocol):
+    """An engine that can also tell how long the example gradients of its steps are; ``measures`` says which can."""
+
+    def advance_measured(
+        self, rows: NDArray[np.int64], rates: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As ``advance``, to the same bits: the losses (k,), and (k, 2): mean ‖sᵢgᵢ‖² and ‖mean sᵢgᵢ‖² over the rows
+        of each step, at the parameters before it. g is the gradient of one example's loss, without L2; s its sample
+        weight, 1 if none are given. Both are means over the B rows, whatever the network's reduction is.
+        """
+
+
+def measures(engine: Engine) -> TypeGuard[Measuring]:
+    """Whether this engine has ``advance_measured``."""
+    return hasattr(engine, "advance_measured")
 
 
 def available_engines() -> dict[str, str]:
@@ -71,6 +89,17 @@ def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:
     """Outputs (N, n_out) in the State's dtype for x (N, n_in), by the fastest engine that is ready."""
     outputs: Floats = _fastest().forward(net, state, x)
     return outputs
+
+
+def examples(
+    net: Network, state: State, x: NDArray[Any], targets: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Loss (N,) and ‖gᵢ‖² (N,) of every example, before sample weights, by the fastest engine that is ready.
+
+    x (N, n_in), targets (N, n_out). g is the gradient of one example's loss with respect to all parameters.
+    """
+    losses, squares = _fastest().examples(net, state, x, targets)
+    return losses, squares
 
 
 def _fastest() -> Any:

@@ -21,7 +21,12 @@ class _Core:
         threads: int,
     ) -> None: ...
     def advance(
-        self, x: NDArray[Any], x_rows: NDArray[Any], data_rows: NDArray[Any], rates: NDArray[Any]
+        self,
+        x: NDArray[Any],
+        x_rows: NDArray[Any],
+        data_rows: NDArray[Any],
+        rates: NDArray[Any],
+        squares: NDArray[Any] | None = None,
     ) -> NDArray[Any]: ...
     def parameters(self) -> NDArray[Any]: ...
     def slot(self, i: int) -> NDArray[Any]: ...
@@ -38,6 +43,16 @@ def forward(
     x: NDArray[Any],
     out: NDArray[Any],
     threads: int,
+) -> None: ...
+def examples(
+    sizes: Sequence[int],
+    activations: Sequence[str],
+    loss: str,
+    parameters: NDArray[Any],
+    x: NDArray[Any],
+    targets: NDArray[Any],
+    losses: NDArray[Any],
+    squares: NDArray[Any],
 ) -> None: ...
 def instruction_set() -> str: ...
 def instruction_sets() -> list[str]: ...

@@ -1,4 +1,4 @@
-"""The engine for accelerators and many hosts: steps as one compiled loop on the device. The only importer of jax.
+"""The engine for accelerators and many hosts: steps as one compiled loop on the device. How hosts meet: jax_hosts.py.
 
 The rows of x and y lie on the devices, each device its share; every device adds up the example gradients of its rows
 of a mini-batch, the sums are added over the devices, and all of them compute the same update, once per mini-batch.
@@ -7,9 +7,8 @@ The formulas are chain.py's in jax's words: activations and losses forward, thei
 
 from __future__ import annotations
 
-import socket
 import zlib
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -23,13 +22,12 @@ from ..errors import BadInput, EngineUnavailable
 from ..network import Network
 from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
 from ..state import Layers, State
+from .jax_hosts import lost, meeting
 from .reference import checked_rows
 
 # Steps that one compiled loop has room for: few sizes, so that little is compiled; Ctrl-C is seen between two loops.
 ROOM = (16, 256)
 STEADY = 16  # steps of a call when there are several hosts: all must make the same calls
-HEARTBEAT = 10  # seconds after which a silent host counts as gone
-JOINING = 15  # seconds within which every host must have come
 
 
 def availability() -> str:
@@ -39,58 +37,10 @@ def availability() -> str:
     return "ready"
 
 
-def join(address: str, rank: int, world: int) -> None:
-    """Makes this process host ``rank`` of ``world``; ``address`` is HOST:PORT of host 0. Before any array is made.
-
-    All times that bound a wait are short: a host that never comes or falls silent ends the others (the process, by a
-    signal, which no exception can catch: whoever starts a host watches it).
-    """
-    import jax
-
-    jax.distributed.initialize(
-        address,
-        num_processes=world,
-        process_id=rank,
-        initialization_timeout=JOINING,
-        heartbeat_timeout_seconds=HEARTBEAT,
-        shutdown_timeout_seconds=HEARTBEAT,
-    )
-    _be_reached_at(_own_address(address))
-
-
-def _own_address(address: str) -> str:
-    """This machine's address on the way to host 0."""
-    host, _, port = address.rpartition(":")
-    family, kind, protocol, _, target = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.connect(target)  # sends nothing
-        return str(probe.getsockname()[0])
-
-
-def _be_reached_at(own: str) -> None:
-    """Has gloo, which adds up the sums of hosts without accelerators, give this address to the others.
-
-    By itself it gives what this machine's name resolves to, often 127.0.0.1, and jax has no option for it. Where the
-    maker that is changed here is gone, the name must do.
-    """
-    with suppress(ImportError, AttributeError):
-        from jax._src.lib import _jax
-
-        _jax.make_gloo_tcp_collectives = partial(_jax.make_gloo_tcp_collectives, hostname=own)
-
-
-def wait_for_all() -> None:
-    """Returns when every host has come to its end; EngineUnavailable if one is gone."""
-    from jax.experimental import multihost_utils
-
-    try:
-        multihost_utils.sync_global_devices("end")
-    except Exception as error:
-        raise EngineUnavailable(f"engine 'jax': {lost()}") from error
-
-
 class Engine:
     """See engines.Engine. All devices of all hosts that have joined are used; ``steady`` is None on a single host."""
+
+    holds_data = True  # read once, at the beginning
 
     def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset) -> None:
         if data.x.shape[1] != net.sizes[0]:
@@ -149,8 +99,9 @@ class Engine:
             run = _compiled(self._net, self._opt, self._mesh)
             places, present = self._by_device(places), self._by_device(present.astype(self._dtype))
             try:
-                carried, losses = run(self._carried, *self._data, places, present, settings.astype(self._dtype), k)
-                done = np.asarray(losses.addressable_data(0))[:k].astype(np.float64)
+                with meeting():
+                    carried, losses = run(self._carried, *self._data, places, present, settings.astype(self._dtype), k)
+                    done = np.asarray(losses.addressable_data(0))[:k].astype(np.float64)
             except jax.errors.JaxRuntimeError as error:
                 if self.steady is None:
                     raise
@@ -227,7 +178,8 @@ class Engine:
         plan = f"{self._net} {self._opt} {self._n_rows} {state.step}".encode()
         mine = np.array([state.step, zlib.crc32(state.parameters.tobytes()), zlib.crc32(plan)], np.uint32)
         try:
-            every = np.asarray(multihost_utils.process_allgather(jnp.asarray(mine)))
+            with meeting():
+                every = np.asarray(multihost_utils.process_allgather(jnp.asarray(mine)))
         except Exception as error:
             raise EngineUnavailable(f"engine 'jax': {lost()}") from error
         if not (every == every[0]).all():
@@ -235,14 +187,6 @@ class Engine:
                 f"engine 'jax': the hosts don't begin alike: updates so far {every[:, 0].tolist()}. Give every host "
                 "the same data and options, and a --checkpoint folder that all of them see."
             )
-
-
-def lost() -> str:
-    """What to say when another host is gone."""
-    return (
-        "another host of this run has ended, stopped or never came. Start all hosts again; with --checkpoint DIR "
-        "--resume they go on from the newest checkpoint."
-    )
 
 
 def _layers(state: State, vector: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -282,11 +226,12 @@ def _steps(
         rows = places[i]
         weights = s[rows] * present[i]
         total = jax.lax.psum(weights.sum(), "rows")
-        factor = 1 / total if net.reduction == "mean" else jnp.ones_like(total)
+        inverse = jnp.where(total > 0, 1 / total, 0)  # a batch in which nothing weighs changes nothing
+        factor = inverse if net.reduction == "mean" else jnp.ones_like(total)
         value, gradient = jax.value_and_grad(partial(_weighted_loss, net))(carried[0], x[rows], y[rows], weights)
         value, gradient = jax.lax.psum((value, gradient), "rows")
         gradient = jax.tree.map(lambda g: g * factor, gradient)
-        return _updated(opt, carried, gradient, total, settings[i]), losses.at[i].set(value * factor)
+        return _updated(opt, carried, gradient, inverse, settings[i]), losses.at[i].set(value * factor)
 
     return jax.lax.fori_loop(0, k, one, (carried, jnp.zeros(len(settings), s.dtype)))
 
@@ -337,14 +282,14 @@ def _example_losses(name: str, z: Any, a: Any, y: Any) -> Any:
     return losses[name]()
 
 
-def _updated(opt: Optimizer, carried: Any, gradient: Any, weight_sum: Any, settings: Any) -> Any:
-    """Parameters and slots after one update. Sources: optimizers.py; the same as chain.update."""
+def _updated(opt: Optimizer, carried: Any, gradient: Any, inverse: Any, settings: Any) -> Any:
+    """Parameters and slots after one update; inverse: 1/Σ sᵢ. Sources: optimizers.py; the same as chain.update."""
     import jax
     import jax.numpy as jnp
 
     layers, (rate, correct1, correct2), each = carried[0], settings, jax.tree.map
     if not isinstance(opt, AdamW) and opt.l2:
-        l2 = opt.l2 / weight_sum if opt.l2_over == "batch" else opt.l2
+        l2 = opt.l2 * inverse if opt.l2_over == "batch" else opt.l2
         gradient = [(gW + l2 * W, gb) for (gW, gb), (W, _) in zip(gradient, layers, strict=True)]
     if isinstance(opt, SGD) and not opt.momentum:
         return [each(lambda p, g: p - rate * g, layers, gradient)]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import Dataset
+from ..data.mapped_rows import RowView
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
 from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
@@ -97,20 +98,37 @@ def forward(net: Network, state: State, x: ArrayLike) -> Floats:
     return out
 
 
+def examples(
+    net: Network, state: State, x: NDArray[Any], targets: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Loss (N,) and ‖gᵢ‖² (N,) of every example, for x (N, n_in) and targets (N, n_out); see engines.examples."""
+    losses, squares = np.empty(len(x)), np.empty(len(x))
+    piece = max(1, CONVERT_PIECE_BYTES // ((x.shape[1] + targets.shape[1]) * state.dtype.itemsize))
+    for start in range(0, len(x), piece):
+        rows = slice(start, start + piece)
+        part, wanted = _converted(x[rows], state.dtype), _converted(targets[rows], state.dtype)
+        parameters = _converted(state.parameters, state.dtype)
+        core = _available_core()
+        core.examples(net.sizes, net.activations, net.loss, parameters, part, wanted, losses[rows], squares[rows])
+    return losses, squares
+
+
 class Engine:
     """See engines.Engine. ``threads``: None takes BACKLIT_NUM_THREADS, or as many as pay for a step's size."""
 
     def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None) -> None:
         self._opt, self._start, self._dtype = opt, state, state.dtype
-        self._x = _for_core(data.x, self._dtype)
-        self._n_rows = len(data.x)
+        # Some rows of a memory map are read from the whole of it, at their own places.
+        self._places = data.x.rows if isinstance(data.x, RowView) else None
+        self._x = _for_core(data.x.base if isinstance(data.x, RowView) else data.x, self._dtype)
+        self._n_rows, self._weights, self._mean = len(data), data.sample_weight, net.reduction == "mean"
         self._slots = slots_of(opt)
         core = _available_core()
         self._core = (core.Core64 if self._dtype == np.float64 else core.Core32)(
             sizes=net.sizes,
             activations=net.activations,
             loss=net.loss,
-            mean=net.reduction == "mean",
+            mean=self._mean,
             optimizer=_settings(opt),
             parameters=_converted(state.parameters, self._dtype),
             slots=[_converted(state.slots[name], self._dtype) for name in self._slots],
@@ -122,14 +140,34 @@ class Engine:
 
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
         """k steps; see engines.Engine. Ctrl-C stops it between two steps."""
+        return self._run(np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64), rates, None)
+
+    def advance_measured(
+        self, rows: NDArray[np.int64], rates: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """k steps to the same bits, and of each the sizes of its example gradients; see engines.Measuring."""
         rows = np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64)
+        squares = np.empty((len(rows), 2))
+        losses = self._run(rows, rates, squares)
+        # The core counts example i as cᵢgᵢ, with cᵢ = sᵢ or, reduced by a mean, sᵢ/Σs; here it counts as sᵢgᵢ.
+        batch = rows.shape[1]
+        s = self._weights
+        total = 1.0 if not self._mean else batch if s is None else s[rows].sum(1, dtype=np.float64)
+        squares *= np.stack(np.broadcast_arrays(total**2 / batch, (total / batch) ** 2), axis=-1)
+        return losses, squares
+
+    def _run(
+        self, rows: NDArray[np.int64], rates: ArrayLike | None, squares: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
         rates = np.ascontiguousarray(checked_rates(self._rates(len(rows), rates), len(rows)))
+        places = rows if self._places is None else self._places[rows]
         if _fits_core(self._x, self._dtype):
-            return self._core.advance(self._x, rows, rows, rates)
+            return self._core.advance(self._x, places, rows, rates, squares)
         losses = np.empty(len(rows))
-        for steps, gathered in self._gathered(rows):
+        for steps, gathered in self._gathered(places):
             positions = np.arange(rows[steps].size).reshape(rows[steps].shape)
-            losses[steps] = self._core.advance(gathered, positions, rows[steps], rates[steps])
+            part = None if squares is None else squares[steps]
+            losses[steps] = self._core.advance(gathered, positions, rows[steps], rates[steps], part)
         return losses
 
     def state(self) -> State:
@@ -148,7 +186,7 @@ class Engine:
         return [rate_at(self._opt.rate, now + i, self._start.epoch_losses) for i in range(steps)]
 
     def _gathered(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Floats]]:
-        """The rows of x (steps · B, n_in) for a few steps at a time, in the core's dtype."""
+        """These rows of x (steps · B, n_in) for a few steps at a time, in the core's dtype."""
         step_bytes = rows.shape[1] * self._x.shape[1] * self._dtype.itemsize
         stride = max(1, CONVERT_PIECE_BYTES // step_bytes)
         for start in range(0, len(rows), stride):

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from .. import chain
 from ..data import Dataset
 from ..errors import BadInput
+from ..example_norms import squared_norms
 from ..network import Network
 from ..optimizers import Optimizer
 from ..state import Floats, State
+from ..trace import Trace
 
 BLOCK = 4096  # rows of a forward pass at a time: memory stays bounded whatever the data
 
@@ -33,26 +35,63 @@ class Engine:
 
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
         """k plain steps; see engines.Engine."""
+        return self._losses(rows, rates, None)
+
+    def advance_measured(
+        self, rows: NDArray[np.int64], rates: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """k plain steps, and of each the sizes of its example gradients; see engines.Measuring."""
+        squares = np.empty((len(rows), 2))
+        return self._losses(rows, rates, squares), squares
+
+    def _losses(
+        self, rows: NDArray[np.int64], rates: ArrayLike | None, squares: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
         rows = checked_rows(rows, len(self._x))
         given = [None] * len(rows) if rates is None else checked_rates(rates, len(rows))
         losses = np.empty(len(rows))
         with np.errstate(all="ignore"):  # numbers that run away are seen in the losses
             for k, (batch, rate) in enumerate(zip(rows, given, strict=True)):
-                losses[k] = self._step(batch, None if rate is None else float(rate))
+                trace = self._step(batch, None if rate is None else float(rate))
+                losses[k] = trace.loss
+                if squares is not None:
+                    squares[k] = measured(trace)
         return losses
 
-    def _step(self, batch: NDArray[np.int64], rate: float | None) -> float:
+    def _step(self, batch: NDArray[np.int64], rate: float | None) -> Trace:
         weights = None if self._weights is None else self._weights[batch]
         x, y = self._x[batch], self._y[batch]
         trace = chain.step(
             self._net, self._opt, self._state, x, y, sample_weight=weights, gradient=self.gradient, rate=rate
         )
         self._state = trace.after
-        return trace.loss
+        return trace
 
     def state(self) -> State:
         """The State after the last finished step; it is frozen, so no copy is needed."""
         return self._state
+
+
+def measured(trace: Trace) -> tuple[float, float]:
+    """(mean ‖sᵢgᵢ‖², ‖mean sᵢgᵢ‖²) over the rows of a step, by the plain formulas."""
+    deltas, s = [layer.delta for layer in trace.layers], trace.sample_weight
+    mean = chain.weighted_sum(trace.network, trace.inputs, deltas, s).flat.astype(np.float64) / len(s)
+    return float((s * s * squared_norms(trace.inputs, deltas)).mean()), float(mean @ mean)
+
+
+def examples(
+    net: Network, state: State, x: NDArray[Any], targets: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Loss (N,) and ‖gᵢ‖² (N,) of every example, block by block; see engines.examples."""
+    losses, squares = np.empty(len(x)), np.empty(len(x))
+    for start in range(0, len(x), BLOCK):
+        rows = slice(start, start + BLOCK)
+        block, y = (array[rows].astype(state.dtype, copy=False) for array in (x, targets))
+        zs, activations = chain.forward(net, state.layers, block)
+        deltas = chain.backward(net, state.layers, zs, activations, y)
+        losses[rows] = chain.LOSSES[net.loss].value(zs[-1], activations[-1], y)
+        squares[rows] = squared_norms([block, *activations[:-1]], deltas)
+    return losses, squares
 
 
 def forward(net: Network, state: State, x: NDArray[Any]) -> Floats:

@@ -174,6 +174,12 @@ def explain(
     unit:     column of W (from 0): where it leads to.
     example:  of the batch (from 0): the product is ``example_gradients[layer-1].W[example, source, unit]``. None: the
               whole batch, the product is the reduced gradient without L2, and the terms are the examples' shares.
+
+    >>> net = bl.Network([1, 1])
+    >>> trace = bl.step(net, bl.SGD(0.1), bl.state_from(net, [[[2.0]]]), x=[[3.0]], y=[[5.0]])
+    >>> factors = bl.explain(trace, layer=1, source=0, unit=0, example=0)
+    >>> [(term.symbol, term.value) for term in factors.terms], factors.product
+    ([('∂L/∂a⁽¹⁾₁', 1.0), ('∂z⁽¹⁾₁/∂w⁽¹⁾₁₁', 3.0)], 3.0)
     """
     labels = Labels.of(as_trace("explain", trace).network, getattr(trace, "data", None))
     trace = as_trace("explain", trace)

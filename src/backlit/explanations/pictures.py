@@ -6,6 +6,8 @@ Every function gives a matplotlib Figure: a notebook shows it, ``figure.savefig(
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,12 +19,12 @@ from ..network import Network
 from ..state import Floats, State, check_state
 from ..trace import Trace
 from .factors import Replayed, as_trace
+from .units import idle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
 
 FORWARD, BACKWARD, MARK = "#1a5fb4", "#ad4a06", "#6d3aa8"
-SATURATED = 0.02  # a slope of at most so much of the steepest, on every example
 GRID = 200  # points to a side of the decision regions
 UNITS = 100  # first-layer units drawn at most
 
@@ -45,7 +47,7 @@ def curves(history: Curves, mark: int | None = None) -> Figure:
     if not history.epoch:
         raise BadInput("curves: the history has no finished epoch; train for one at least.")
     scored = bool(history.validation_score)
-    figure = _figure(width=9 if scored else 6, height=3.6)
+    figure = new_figure(width=9 if scored else 6, height=3.6)
     axes = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
     axes[0].plot(history.epoch, history.loss, color=FORWARD, marker=".", label="training (mean over each epoch)")
     best = len(history.epoch) - 1
@@ -91,7 +93,7 @@ def first_layer(state: State, shape: tuple[int, int] | None = None) -> Figure:
     order = np.argsort(-np.abs(W).max(axis=0), kind="stable")[:UNITS] if W.shape[1] > UNITS else np.arange(W.shape[1])
     across = int(np.ceil(np.sqrt(len(order))))
     down = -(-len(order) // across)
-    figure = _figure(width=min(10, 1.1 * across), height=min(10, 1.2 * down) + 0.3)
+    figure = new_figure(width=min(10, 1.1 * across), height=min(10, 1.2 * down) + 0.3)
     most = float(np.abs(W).max()) or 1.0
     for place, axis in enumerate(figure.subplots(down, across, squeeze=False).flat):
         axis.axis("off")
@@ -115,7 +117,7 @@ def decision_regions(net: Network, state: State, data: Any) -> Figure:
     sides = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
     plane = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2).astype(state.dtype)
     outputs, targets = forward(net, state, plane), dataset.targets(net)
-    figure = _figure(width=6, height=5)
+    figure = new_figure(width=6, height=5)
     axis = figure.subplots()
     picture = axis.imshow(
         _answer(outputs).reshape(GRID, GRID),
@@ -130,8 +132,8 @@ def decision_regions(net: Network, state: State, data: Any) -> Figure:
     colors: dict[str, Any] = {"c": _answer(targets), "cmap": picture.cmap, "norm": picture.norm}
     axis.scatter(x[:, 0], x[:, 1], s=18, edgecolors="black", linewidths=0.5, **colors)
     names = dataset.columns or ("input 1", "input 2")
-    axis.set_xlabel(_plain(names[0]))
-    axis.set_ylabel(_plain(names[1]))
+    axis.set_xlabel(plain(names[0]))
+    axis.set_ylabel(plain(names[1]))
     if outputs.shape[1] == 1:
         figure.colorbar(picture, label="output")
     return figure
@@ -143,7 +145,7 @@ def layers_over_time(traces: Sequence[Trace | Replayed]) -> Figure:
     if not steps:
         raise BadInput("layers_over_time: at least one Trace is wanted; got none.")
     when = [trace.before.step + 1 for trace in steps]
-    figure = _figure(width=9, height=4.2)
+    figure = new_figure(width=9, height=4.2)
     left, right = figure.subplots(1, 2)
     for l in range(len(steps[0].layers)):  # noqa: E741
         name = f"layer {l + 1}"
@@ -169,13 +171,11 @@ def unit_findings(traces: Sequence[Trace | Replayed]) -> list[str]:
         z = np.concatenate([trace.layers[l].z for trace in steps])
         a = np.concatenate([trace.layers[l].a for trace in steps])
         rows = f"on all {len(z)} examples of {len(steps)} step{'s' if len(steps) > 1 else ''}"
-        if activation == "relu":
-            dead = np.flatnonzero((z <= 0).all(axis=0))
-            sentences += _named(l, dead, f"dead: z ≤ 0 {rows}")
-        if activation in ("sigmoid", "tanh"):
-            slope = 4 * a * (1 - a) if activation == "sigmoid" else 1 - a * a  # over the steepest slope
-            saturated = np.flatnonzero((slope <= SATURATED).all(axis=0))
-            sentences += _named(l, saturated, f"saturated: nearly no slope {rows}")
+        found = idle(activation, z, a)
+        if found is not None:
+            what, units = found
+            why = "z ≤ 0" if what == "dead" else "nearly no slope"
+            sentences += _named(l, np.flatnonzero(units), f"{what}: {why} {rows}")
     return sentences
 
 
@@ -192,13 +192,24 @@ def _answer(outputs: Floats) -> Floats:
     return outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(axis=1).astype(np.float64)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A text from data as matplotlib draws it as it is."""
     return name.replace("$", r"\$")  # a dollar would begin a formula
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty Figure, in inches; BadInput where matplotlib isn't there."""
     try:
         from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise BadInput('pictures need matplotlib, which is not here. Install it: pip install "backlit[plot]"') from None
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
+    # Without it only a notebook that has loaded pyplot would show the picture.
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()

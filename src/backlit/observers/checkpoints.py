@@ -42,8 +42,9 @@ WARN_EVERY = 60.0  # seconds between two complaints about a disk that doesn't ta
 class Checkpoints:
     """Keep a run in ``folder``, so that it can go on to the same bits after being killed at any moment.
 
-    every:   a number of updates, or a time such as "30s", "500ms" or "5min". A checkpoint is written at the first
-             report of progress (20 a second, and after each epoch) when so much has gone by, and at the end.
+    every:   a number of updates, at whose multiples a checkpoint is written; or a time such as "30s", "500ms" or
+             "5min": at the first report of progress (20 a second, and after each epoch) when so much has gone by.
+             The last one is written at the end.
     keep:    so many newest ones stay. 0 writes none and only goes on from what is there.
     resume:  go on from the newest whole one; with none in the folder the run starts anew.
     note:    plain JSON that is kept with it, such as what a command was given.
@@ -171,7 +172,9 @@ class Keeper:
     def __call__(self, progress: Progress) -> None:
         """To be called after all the other observers."""
         self.newest, self.seen = progress, progress.step
-        due = progress.step - self.written_step >= self.updates if self.updates else False
+        due = False
+        if self.updates is not None:  # a multiple, or one that the disk didn't take
+            due = progress.step % self.updates == 0 or progress.step - self.written_step >= self.updates
         if due or (self.seconds is not None and monotonic() - self.written_at >= self.seconds):
             self._write(progress.state())
 

@@ -94,7 +94,7 @@ class _Notebook:
     def __init__(self) -> None:
         from IPython.display import display  # type: ignore[import-not-found,unused-ignore]
 
-        self.handle = display({"text/plain": ""}, raw=True, display_id=True)
+        self.handle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.last = 0.0
 
     def show(self, progress: Progress, text: str) -> None:

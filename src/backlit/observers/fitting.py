@@ -40,6 +40,7 @@ def fit(
     progress: bool = True,
     checkpoints: Checkpoints | None = None,
     watch: Iterable[int] = (),
+    noise: bool = False,
 ) -> tuple[State, History]:
     """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
 
@@ -50,10 +51,16 @@ def fit(
                      and ``restore(dict)`` is kept in checkpoints: plain JSON, and States.
     checkpoints:     a Checkpoints: where and how often the run is kept, and whether to go on with what is there.
     watch:           numbers of steps, from 0, to be kept in ``history.watched`` for looking at.
+    noise:           measure the gradient noise: ``history.noise_scale``, a point for every 100 updates; see ``train``.
     progress:        show a bar on a terminal, lines where there is none.
 
     Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
     True, and a line says so.
+
+    >>> x = np.linspace(-1, 1, 64)[:, None]
+    >>> state, history = bl.fit(bl.Network([1, 1]), bl.SGD(0.3), (x, 2 * x + 1), epochs=50, progress=False)
+    >>> state.parameters.round(3), len(history.loss)
+    (array([2., 1.], dtype=float32), 50)
     """
     stopping = EarlyStopping.of(early_stopping)
     if stopping is not None and validation is None:
@@ -75,6 +82,7 @@ def fit(
             keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain)))
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
+        every = None if checkpoints is None else checkpoints.interval[0]  # a report wherever one is due
         run = train(
             net,
             opt,
@@ -86,6 +94,8 @@ def fit(
             engine=engine,
             order=order,
             watch=watch,
+            reports_every=every,
+            noise=noise,
         )
         if validator is not None and validator.wants_to_stop:
             run = iter(())

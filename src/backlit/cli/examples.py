@@ -1,0 +1,73 @@
+"""``backlit examples``: which rows of a data set matter to a saved model, as tables or as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..advice import example_report
+from ..advice.examples import BY
+from ..data import load_dataset
+from ..data.columns import Unseen
+from ..model_file import load
+from .advise import check_plot
+from .common import (
+    data_argument,
+    json_option,
+    model_argument,
+    preparation_of,
+    print_json,
+    target_option,
+    tell_unseen,
+)
+from .train import check_writable
+
+
+@click.command("examples")
+@model_argument
+@data_argument
+@target_option
+@click.option("--top", type=click.IntRange(min=1, max=1000), default=20, show_default=True, help="How many to list.")
+@click.option("--by", type=click.Choice(list(BY)), default="gradient", show_default=True, help="What to list.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="PAGE", help="Write it as a page, pictures included.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the listed rows, if pictures.")
+@json_option
+def command(
+    model: Path,
+    data: str,
+    target: str | None,
+    top: int,
+    by: str,
+    html: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Which rows of DATA matter to the saved MODEL: the longest gradients, often wrong labels; classes that disagree.
+
+    These are the rows to train on where DATA has a test part. Rows are counted from 0.
+    """
+    if html is not None:
+        check_writable("--html", html)
+    check_plot(plot)
+    net, _, state = load(model)
+    preparation = preparation_of(model)
+    is_table = Path(data).suffix.lower() in (".csv", ".tsv", ".txt")
+    raw = load_dataset(data, target or (preparation.target if is_table else None))
+    unseen: Unseen = {}
+    dataset = preparation.apply_to(raw, unseen)
+    tell_unseen(unseen)
+    report = example_report(net, state, dataset, largest=top, by=by)
+    if html is not None:
+        html.write_text(report.html(), encoding="utf-8")
+    if plot is not None:
+        report.picture().savefig(plot)
+    if as_json:
+        print_json(report.record())
+        return
+    from rich.console import Console
+
+    Console().print(report)
+    for path, what in ((html, "page written to"), (plot, "drawn in")):
+        if path is not None:
+            click.echo(f"{what} {path}")
