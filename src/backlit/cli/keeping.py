@@ -39,9 +39,11 @@ def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bo
     return Checkpoints(folder, every or EVERY, keep, resume)
 
 
-def note_of(data: str, target: str | None, validation: float | None, epochs: int) -> dict[str, Any]:
+def note_of(
+    data: str, target: str | None, drop: tuple[str, ...], validation: float | None, epochs: int
+) -> dict[str, Any]:
     """What a command of train was given, to be kept with its run; not where, so that a run elsewhere is the same."""
-    return {"data": data, "target": target, "validation": validation, "epochs": epochs}
+    return {"data": data, "target": target, "drop": list(drop), "validation": validation, "epochs": epochs}
 
 
 def explain_shrinking_files(data: str) -> None:

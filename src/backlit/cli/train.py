@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..observers import EarlyStopping, History, fit, log_to, plan_of
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
 from .common import (
+    counted,
     data_argument,
     json_option,
     print_json,
@@ -154,13 +156,13 @@ def command(
     epochs = epochs or max(5, round(UPDATES / per_epoch))
     check_watching(watch, plot, epochs * per_epoch)
     watched = steps_to_watch(watch, report, epochs * per_epoch)
-    order, note = order.replace("-", "_"), note_of(data, target, validation, epochs)
+    order, note = order.replace("-", "_"), note_of(data, target, drop, validation, epochs)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
         click.echo(
-            f"{describe(net)}: {net.n_parameters:,} parameters · {len(parts.train):,} rows to train on · "
-            f"{per_epoch} updates an epoch",
+            f"{describe(net)}: {net.n_parameters:,} parameters · {counted(len(parts.train), 'row')} to train on · "
+            f"{counted(per_epoch, 'update')} an epoch",
             err=True,
         )
     state, history = fit(
@@ -183,9 +185,9 @@ def command(
     if save_to is not None:
         plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
         save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
-    show_watched(history.watched, watched, report, quiet=as_json)
+    show_watched(history.watched, watched, report, quiet=quiet or as_json)
     if plot is not None:
-        draw_curves(history, state.step // per_epoch, plot, quiet=as_json)
+        draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
     tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
@@ -212,7 +214,7 @@ def tell_results(
         results = {"test_loss": loss, "score": name, "test_score": score, "updates": state.step}
         print_json({**results, **more, "history": curves})
     else:
-        if save_to is not None:
+        if save_to is not None and not quiet:
             click.echo(f"saved to {save_to}")
         if not quiet:
             print_details(more, preparation.target)
@@ -279,8 +281,8 @@ def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Netw
 
 def schedule_for(name: str, rate: float, steps: int) -> Rate:
     """The learning rate over all the updates of the run."""
-    if not rate > 0:
-        raise BadInput(f"--rate: a number above 0 is wanted; got {rate:g}.")
+    if not 0 < rate < math.inf:
+        raise BadInput(f"--rate: a finite number above 0 is wanted; got {rate:g}.")
     rates: dict[str, Rate] = {"one-cycle": OneCycle(rate, steps), "cosine": Cosine(rate, steps), "constant": rate}
     return rates[name]
 

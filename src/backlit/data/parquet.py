@@ -16,10 +16,10 @@ Numbers = Callable[[int], Any]
 
 
 class Typed(NamedTuple):
-    """The columns' names, and a function of (columns, target or None) that gives the next rows' numbers and cells."""
+    """The columns' names, and a function of (columns, those to spell) that gives the next rows' numbers and cells."""
 
     names: list[str]
-    pieces: Callable[[Sequence[str], str | None], Iterator[tuple[range, list[Cells]]]]
+    pieces: Callable[[Sequence[str], set[str]], Iterator[tuple[range, list[Cells]]]]
 
 
 BATCH = 1 << 16  # rows at a time
@@ -41,7 +41,7 @@ def opened_parquet(path: Path) -> Iterator[Typed]:
 
 
 def _pieces(
-    arrow: Any, file: Any, path: Path, columns: Sequence[str], spelled: str | None
+    arrow: Any, file: Any, path: Path, columns: Sequence[str], spelled: set[str]
 ) -> Iterator[tuple[range, list[Cells]]]:
     """(numbers of the next rows from 1, their cells by columns); integers of ``spelled`` as texts."""
     first = 1
@@ -50,7 +50,7 @@ def _pieces(
         cells = []
         for name in columns:
             where = f"{place(path)} column {shown(name)}"
-            texts = name == spelled and arrow.types.is_integer(found[name].type)
+            texts = name in spelled and arrow.types.is_integer(found[name].type)
             cells.append(texts_of(arrow, found[name]) if texts else cells_of(arrow, found[name], where))
         yield range(first, first + len(batch)), cells
         first += len(batch)
