@@ -6,6 +6,8 @@ import json
 import pickle
 import subprocess
 import sys
+from datetime import date
+from decimal import Decimal
 from importlib.util import find_spec
 
 import numpy as np
@@ -199,3 +201,50 @@ def test_a_run_without_a_column_is_opened_without_it(run, table):
     code, out, err = run("step", "m", "--at", 1, "--json")
     assert code == 0, err
     assert len(json.loads(out)["steps"][0]["x"][0]) == 1
+
+
+def test_inputs_of_any_type_stand_beside_their_predictions(run, table, tmp_path):
+    requires("pyarrow", find_spec("pyarrow") is not None)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    assert run("train", "table.csv", "--drop", "code", "--epochs", 1, "--save", "m", "--quiet")[0] == 0
+    day, price, large = date(2020, 2, 3), Decimal("1.25"), 2**64 - 1
+    inputs = {"size": [1.5], "day": [day], "price": [price], "number": pa.array([large], pa.uint64()), "raw": [b"\xff"]}
+    pq.write_table(pa.table(inputs), tmp_path / "new.parquet")
+    code, out, err = run("predict", "m", "new.parquet", "--with-inputs", "--json")
+    assert code == 0, err
+    assert json.loads(out)["rows"][0][:5] == [1.5, "2020-02-03", "1.25", large, "b'\\xff'"]
+    code, _, err = run("predict", "m", "new.parquet", "--with-inputs", "--output", "out.parquet")
+    assert code == 0, err
+    row = pq.read_table(tmp_path / "out.parquet").to_pylist()[0]
+    assert [row[name] for name in inputs] == [1.5, day, price, large, b"\xff"]
+
+
+@pytest.mark.parametrize("option", ["--save", "--log", "--report"])
+def test_nothing_is_written_over_the_data(run, table, tmp_path, option):
+    before = (tmp_path / "table.csv").read_bytes()
+    code, _, err = run("train", "table.csv", "--epochs", 1, option, tmp_path / "table.csv")
+    assert code == 1
+    assert "this is the data itself" in err
+    assert (tmp_path / "table.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--log"])
+def test_an_empty_place_is_misuse(run, table, tmp_path, option):
+    code, _, err = run("train", "table.csv", "--epochs", 1, option, "")
+    assert code == 2
+    assert "a path is wanted; got ''" in err
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_folder_is_no_model(run, table, tmp_path):
+    code, _, err = run("info", tmp_path)
+    assert code == 1
+    assert f"{tmp_path} is a folder: wanted the file of a model" in err
+
+
+def test_a_table_of_which_all_is_dropped_is_not_told_of_delimiters(run, table):
+    code, _, err = run("train", "table.csv", "--drop", "code", "--drop", "size")
+    assert code == 1
+    assert "table.csv: keeps bought after dropping: wanted inputs and a target" in err

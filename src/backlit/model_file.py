@@ -199,6 +199,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Float
     except FileNotFoundError:
         raise BadInput(f"load: there is no file {path}.") from None
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        if os.path.isdir(path):
+            raise BadInput(f"load: {path} is a folder: wanted the file of a model that backlit saved.") from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"load: {path} is not a model that backlit saved: {reason:.200}.") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:

@@ -34,8 +34,8 @@ seed_option: Decorator = click.option(
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One line of JSON on standard output; numbers that are not finite become null."""
-    click.echo(json.dumps(_finite(value), allow_nan=False, ensure_ascii=False))
+    """One line of JSON on standard output; numbers that are not finite become null, dates and the like texts."""
+    click.echo(json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, default=str))
 
 
 def _finite(value: Any) -> Any:

@@ -14,12 +14,23 @@ from ..observers import Checkpoints
 EVERY = "30s"
 
 
+class Place(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Where to write; an empty text, as of a variable that isn't set, is not the current folder."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value):
+            self.fail("a path is wanted; got ''. Write . for the current folder.", param, ctx)
+        return Path(value)
+
+
 OPTIONS = (
-    click.option("--checkpoint", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in this folder."),
+    click.option("--checkpoint", type=Place(), metavar="DIR", help="Keep the run in this folder."),
     click.option("--every", metavar="UPDATES|TIME", help=f"Such as 200, 30s, 5min. Default: {EVERY}."),
     click.option("--keep", type=click.IntRange(min=1), default=3, show_default=True, help="How many checkpoints stay."),
     click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
-    click.option("--log", metavar="PATH", help="Write the curves to .csv or .jsonl, or a folder for TensorBoard."),
+    click.option("--log", type=Place(), metavar="PATH", help="Write the curves: .csv, .jsonl, TensorBoard folder."),
 )
 
 

@@ -127,7 +127,7 @@ def command(
     every: str | None,
     keep: int,
     resume: bool,
-    log: str | None,
+    log: Path | None,
     watch: tuple[int, ...] | None,
     report: Path | None,
     plot: Path | None,
@@ -142,6 +142,9 @@ def command(
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
+            check_apart(option, path, data)
+    if log is not None:
+        check_apart("--log", log, data)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
     raw = load_dataset(data, target, drop=drop)
@@ -237,6 +240,12 @@ def check_writable(option: str, path: Path) -> None:
             pass
     except OSError:
         raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
+
+
+def check_apart(option: str, path: Path, data: str) -> None:
+    """BadInput where the result would be written over the data that it comes from."""
+    if path.exists() and Path(data).exists() and path.samefile(data) and path.is_file():
+        raise BadInput(f"{option} {path}: this is the data itself, which would be lost; name another file.")
 
 
 def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:

@@ -1,5 +1,6 @@
 """Parquet files, batch by batch, their columns by type: written, and read as a whole or some rows at a time."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -100,10 +101,19 @@ def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[obje
     arrow = pyarrow(f"{place(path)}: writing Parquet")
     aside = path.with_name(f".{path.name}.part")
     try:
-        columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+        columns = {name: _column(arrow, [row[k] for row in rows]) for k, name in enumerate(names)}
         arrow.parquet.write_table(arrow.table(columns), aside)
         aside.replace(path)
     except OSError as error:
-        raise BadInput(f"{place(path)}: can't be written: {error.strerror or error}") from None
+        reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
+        raise BadInput(f"{place(path)}: can't be written: {reason}") from None
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _column(arrow: Any, values: list[object]) -> Any:
+    """The values with the type that fits them: pyarrow takes whole numbers to be int64, though it reads uint64."""
+    try:
+        return arrow.array(values)
+    except OverflowError:
+        return arrow.array(values, arrow.uint64())

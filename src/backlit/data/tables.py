@@ -33,6 +33,7 @@ PARQUET = (".parquet", ".pq")
 PIECE = 1 << 12  # lines understood together
 WORTH_ARROW = 1 << 18  # bytes: smaller files are read before pyarrow is imported
 NO_LINES = range(1 << 31)  # pyarrow's reader doesn't count lines; what it can't read is read again by one that does
+DIVIDED = ", divided by , ; | or tab"
 EVERY = 10**6  # names in a list that leaves nothing out
 T = TypeVar("T")
 
@@ -49,9 +50,8 @@ def read_table(
     source = _source(path)
     known = [name for name in source.names if name not in _existing(drop, source.names, path)]
     if len(known) < 2:
-        raise BadInput(
-            f"{place(path)}: has one column ({listed(known)}): wanted inputs and a target, divided by , ; | or tab"
-        )
+        left = f"keeps {listed(known) or 'no column'} after dropping" if drop else f"has one column ({listed(known)})"
+        raise BadInput(f"{place(path)}: {left}: wanted inputs and a target{'' if drop else DIVIDED}")
     position, how = choose_target(known, target, path)
     inputs = [name for name in known if name != known[position]]
     if columns is not None:

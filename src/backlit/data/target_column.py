@@ -153,7 +153,7 @@ def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
     if isinstance(classes[0], str):
         return next((spelling for spelling in (text, other_spelling(text)) if spelling in classes), None)
     number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
-    exact = int(text) if text.strip().lstrip("+-").isdecimal() else number
+    exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
     return next((label for label in classes if label == exact), None)
 
 
