@@ -6,6 +6,7 @@ From one State, which is left as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def range_test(
     state = initial_state(net, opt, seed=seed) if state is None else state
     check_state("range_test", net, state)
     dataset = Dataset.of(data)
-    if not 0 < lowest < highest < np.inf:
+    if not (isinstance(lowest, Real) and isinstance(highest, Real) and 0 < lowest < highest < np.inf):
         raise BadInput(f"range_test: 0 < lowest < highest is wanted; got {lowest!r} and {highest!r}.")
     for name, value, least in (("steps", steps, 2 * WARM), ("batch_size", batch_size, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
