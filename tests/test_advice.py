@@ -13,7 +13,7 @@ from refusals import refusal
 from requires import requires
 
 import backlit as bl
-from backlit.advice.batch_size import BatchAdvice, BatchSize, Trial
+from backlit.advice.batch_size import BatchAdvice, BatchSize, Trial, _check
 from backlit.advice.example_page import png
 from backlit.advice.tables import duration
 from backlit.state import Layers
@@ -342,3 +342,25 @@ def test_what_the_advice_refuses():
             assert f"{name} must be a whole number" in told
     assert "state must be" in refusal(bl.advise_batch_size, net, data, state=3)
     assert "lowest < highest" in refusal(bl.range_test, net, bl.SGD(1.0), data, lowest="a")
+
+
+def test_the_check_of_summed_batches_is_that_of_mean_ones():
+    """A sum over B rows is B times their mean: the same steps come at a rate B times smaller."""
+    net, data = digits()
+    total = bl.Network(net.sizes, hidden="relu", output="softmax", loss="cross_entropy", reduction="sum")
+    state = bl.initial_state(net)
+    mean, summed = (_check(n, data, state, data, 8, 0.4, 20.0, seed=0) for n in (net, total))
+    for one, other, size in zip(mean[:2], summed[:2], (8, 16), strict=True):
+        assert other.rate == pytest.approx(one.rate / size)
+        assert other.losses == pytest.approx(one.losses, rel=1e-3)
+
+
+def test_a_loss_near_zero_that_ripples_has_not_run_away():
+    """Rows of very different sizes: the smoothed difference to the beginning passes below 0; nothing doubles there."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 3)) * np.exp(2.0 * random.normal(size=(400, 1)))
+    y = x @ [[1.0], [2.0], [-1.0]]
+    net = bl.Network([3, 1])
+    test = bl.range_test(net, bl.Adam(0.1), (x, y), batch_size=32, seed=3)
+    first = bl.evaluate(net, bl.initial_state(net, seed=3), (x, y))[0]
+    assert test.smooth[-1] > test.smooth.min() + 0.05 * first, "it has risen where it ends"

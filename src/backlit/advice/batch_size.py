@@ -195,7 +195,8 @@ def advise_batch_size(
         updates = after.step * _updates(noise_scale, size) / _updates(noise_scale, batch)
         sizes.append(BatchSize(size, _progress(noise_scale, size), seconds, updates, updates * size * seconds))
     best = min(sizes, key=lambda size: size.total).batch
-    check = _check(net, dataset, quarter, sample, best, rate / _progress(early, batch), early, seed)
+    noiseless = rate * _growth(net, batch) / _progress(early, batch)  # the best rate if there were no noise
+    check = _check(net, dataset, quarter, sample, best, noiseless, early, seed)
     return BatchAdvice(
         net, len(dataset), batch, rate, after.step, loss_before, loss, steps, curve, noise_scale, tuple(sizes),
         evaluate(net, quarter, sample)[0], check,
@@ -204,6 +205,11 @@ def advise_batch_size(
 
 def _progress(noise_scale: float, batch: int) -> float:
     return 1 / (1 + min(noise_scale, ENDLESS) / batch)
+
+
+def _growth(net: Network, batch: int) -> int:
+    """How the gradient grows with the batch, and the rate of an equal step shrinks: by reduction "sum" as B does."""
+    return batch if net.reduction == "sum" else 1
 
 
 def _updates(noise_scale: float, batch: int) -> float:
@@ -271,10 +277,13 @@ def _times(net: Network, state: State, data: Dataset, batches: Sequence[int], se
 def _check(
     net: Network, data: Dataset, state: State, sample: Dataset, batch: int, best_rate: float, noise: float, seed: int
 ) -> tuple[Trial, ...]:
-    """B and 2B from one State at equal rows: each at its best rate by the formula, and 2B at B's rate."""
+    """B and 2B from one State at equal rows: each at its best rate by the formula, and 2B at B's rate.
+
+    best_rate: without noise, for the mean over a batch.
+    """
     while 2 * batch > len(data) and batch > 1:
         batch //= 2
-    small, large = (best_rate * _progress(noise, b) for b in (batch, 2 * batch))
+    small, large = (best_rate * _progress(noise, b) / _growth(net, b) for b in (batch, 2 * batch))
     expected = 0.5 * _progress(noise, 2 * batch) / _progress(noise, batch)
     plans = [(batch, small, 1.0), (2 * batch, large, expected), (2 * batch, small, None)]
     twice = max(CHECK_STEPS // 2, min(len(data), CHECK_ROWS) // (2 * batch))  # updates of 2B rows
