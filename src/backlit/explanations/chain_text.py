@@ -101,7 +101,7 @@ def shares_text(shares: Shares, depth: int) -> str:
         rows.append((who, number(factors.product), counts, number(term.value), number(total)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
-        f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {n} example{'s' if n > 1 else ''}",
+        f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {n} example{'s' * (n > 1)}",
         shares.where,
         "",
         *("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows),
