@@ -97,6 +97,20 @@ def test_one_step_of_every_optimizer(engine, name, dtype):
     assert after.started == before.started
 
 
+@pytest.mark.parametrize("opt", [bl.SGD(0.1, l2=0.1, l2_over="batch"), bl.Adam(0.1)], ids=repr)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_batch_in_which_nothing_weighs(engine, opt):
+    ready(engine)
+    net = NETWORKS["no-hidden"]
+    x, y, _ = batch(net, 4)
+    state = states(net, opt, "float64")
+    opened = bl.open_engine(engine, net, opt, state, bl.Dataset(x, y, [0.0, 0.0, 1.0, 1.0]))
+    assert opened.advance(np.array([[0, 1]]))[0] == 0
+    exact = bl.step(net, opt, state, x[:2], y[:2], [0.0, 0.0]).after
+    assert opened.state().parameters == pytest.approx(exact.parameters, rel=1e-12)
+    assert np.isfinite(opened.advance(np.array([[2, 3]]))[0])
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_several_steps_a_short_batch_and_given_rates(engine):
     """k steps a call are k calls of one; rates given are the rates used; a batch may be shorter than the one before."""

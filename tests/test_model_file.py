@@ -79,6 +79,30 @@ def test_through_a_link_the_file_that_it_names_is_replaced(path):
     assert bl.load(path)[0] == net
 
 
+def test_the_permissions_of_the_old_file_stay(path):
+    net = NETWORKS["no-hidden"]
+    bl.save(path, net, bl.SGD(1.0), bl.initial_state(net))
+    path.chmod(0o600)
+    bl.save(path, net, bl.SGD(2.0), bl.initial_state(net))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert bl.load(path)[1] == bl.SGD(2.0)
+
+
+def test_what_is_no_file_is_not_replaced(path):
+    net = NETWORKS["no-hidden"]
+    os.mkfifo(path)
+    with pytest.raises(bl.BadInput, match="can't be written"):
+        bl.save(path, net, bl.SGD(1.0), bl.initial_state(net))
+    assert path.is_fifo() and os.listdir(path.parent) == [path.name]
+
+
+def test_numbers_that_are_not_finite_are_not_saved(path):
+    net = NETWORKS["no-hidden"]
+    with pytest.raises(bl.BadInput, match="NaN or infinity"):
+        bl.save(path, net, bl.SGD(1.0), bl.State(net.sizes, np.full(net.n_parameters, np.nan)))
+    assert not path.exists()
+
+
 def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
     net = NETWORKS["no-hidden"]
     state = bl.initial_state(net)
@@ -162,6 +186,9 @@ def test_the_file_made_by_hand_is_good(path):
         {"step": -1},
         {"step": "3"},
         {"step": True},
+        {"step": 2**63},
+        {"epoch_losses": [float("nan")]},
+        {"epoch_sum": float("inf")},
         {"started": 4},
         {"epoch_losses": "abc"},
         {"epoch_losses": [None]},
@@ -185,6 +212,8 @@ def test_headers_that_do_not_hold(path, change):
         {"parameters": VECTOR.astype(np.int32)},
         {"weights": VECTOR},
         {"parameters": VECTOR, "velocity": VECTOR},
+        {"parameters": np.where(np.arange(VECTOR.size) == 0, np.nan, VECTOR).astype(VECTOR.dtype)},
+        {"parameters": np.full_like(VECTOR, np.inf)},
     ],
 )
 def test_tensors_that_do_not_fit(path, tensors):
