@@ -62,9 +62,12 @@ class SavedRun:
             state = self.state_before(step)
             near.setdefault(state.step, (state, []))[1].append(step)
         found: list[Watched] = []
+        last = max(self.newest.step, *(step for folder in self.folders for step in kept_steps(folder)), 0)
         for state, steps in near.values():
-            from_where = f"update {state.step}" if state.step else "the beginning"
-            click.echo(f"step {', '.join(map(str, steps))}: the run is repeated from {from_where}", err=True)
+            said = f"the run is repeated from {f'update {state.step}' if state.step else 'the beginning'}"
+            if steps[-1] >= last:  # it was stopped early, or is under way: whether it has come so far isn't known here
+                said += f"; what was kept of it ends at update {last}, and this is how it goes on from there"
+            click.echo(f"step {', '.join(map(str, steps))}: {said}", err=True)
             plan = self.plan
             run = Run(self.net, self.opt, rows, state, plan["batch_size"], plan["seed"], self.engine, plan["order"])
             found += run.opened(steps)
