@@ -32,6 +32,8 @@ docs: .venv/docs-installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/step_speed.py
 	$(BIN)/python benchmarks/mnist_98.py
+	$(BIN)/python benchmarks/noise_cost.py
+	$(BIN)/python benchmarks/estimator_speed.py
 
 # The installation for the tests is one for training too: touching both stamps saves a second compilation.
 .venv/installed: $(SOURCES)

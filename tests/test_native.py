@@ -263,6 +263,17 @@ def test_the_same_bits_with_any_number_of_threads(name, rows):
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("rows", [1, 239, 1000])
+def test_predicting_gives_the_same_bits_with_any_number_of_threads(rows, monkeypatch):
+    net = NETWORKS["wide"]
+    state, x = states(net, bl.SGD(1.0), "float32"), batch(net, rows)[0].astype("float32")
+    results = []
+    for threads in "1238":
+        monkeypatch.setenv("BACKLIT_NUM_THREADS", threads)
+        results.append(bl.predict(net, state, x))
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
 def test_engines_in_several_threads_at_once():
     rows = np.random.default_rng(0).integers(0, 40, (300, 20))
 
@@ -345,8 +356,8 @@ def test_ctrl_c_stops_a_long_call_between_two_steps(threads):
 
 @pytest.mark.parametrize("name", native.instruction_sets()[1])
 def test_the_ladder_with_every_instruction_set(name):
-    tests = [str(HERE / "test_engines.py"), str(HERE / "test_native.py")]
-    wanted = "native and (one_step or every_optimizer or every_width or alone)"
+    tests = [str(HERE / name) for name in ("test_engines.py", "test_native.py", "test_native_zeros.py")]
+    wanted = "native and (one_step or every_optimizer or every_width or alone or same_bits_as)"
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *tests, "-k", f"{wanted} and not instruction_set"],
         env={**os.environ, "BACKLIT_ISA": name},
