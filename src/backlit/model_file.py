@@ -191,12 +191,16 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Float
     from safetensors import SafetensorError, safe_open
 
     try:
+        if os.path.isdir(path):
+            raise IsADirectoryError
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
             header = json.loads(metadata.get("backlit", "null"))
             vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
         raise BadInput(f"load: there is no file {path}.") from None
+    except IsADirectoryError:
+        raise BadInput(f"load: {path} is a folder: wanted is a file that backlit saved (train --save FILE).") from None
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"load: {path} is not a model that backlit saved: {reason:.200}.") from None

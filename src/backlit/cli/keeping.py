@@ -17,7 +17,14 @@ EVERY = "30s"
 OPTIONS = (
     click.option("--checkpoint", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in this folder."),
     click.option("--every", metavar="UPDATES|TIME", help=f"Such as 200, 30s, 5min. Default: {EVERY}."),
-    click.option("--keep", type=click.IntRange(min=1), default=3, show_default=True, help="How many checkpoints stay."),
+    click.option(
+        "--keep",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=3,
+        show_default=True,
+        help="How many checkpoints stay.",
+    ),
     click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
     click.option("--log", metavar="PATH", help="Write the curves to .csv or .jsonl, or a folder for TensorBoard."),
 )

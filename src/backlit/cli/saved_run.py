@@ -67,7 +67,8 @@ class SavedRun:
             said = f"the run is repeated from {f'update {state.step}' if state.step else 'the beginning'}"
             if steps[-1] >= last:  # it was stopped early, or is under way: whether it has come so far isn't known here
                 said += f"; what was kept of it ends at update {last}, and this is how it goes on from there"
-            click.echo(f"step {', '.join(map(str, steps))}: {said}", err=True)
+            several = "s" if len(steps) > 1 else ""
+            click.echo(f"step{several} {', '.join(map(str, steps))}: {said}", err=True)
             plan = self.plan
             run = Run(self.net, self.opt, rows, state, plan["batch_size"], plan["seed"], self.engine, plan["order"])
             found += run.opened(steps)

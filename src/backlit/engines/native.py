@@ -28,8 +28,9 @@ try:
 except ImportError as error:
     _core: Any = None
     _REASON = (
-        f"the compiled core is not there ({error}). Install a C++ compiler, such as Debian's package g++, and then "
-        "backlit again: pip install --force-reinstall --no-binary backlit backlit, or pip install . in a clone"
+        f"the compiled core is missing ({error.msg}). Install a C++ compiler, such as Debian's package g++, and then "
+        "backlit again: in a clone make clean train, or pip install .; elsewhere "
+        "pip install --force-reinstall --no-binary backlit backlit"
     )
 else:
     _core, _REASON = _compiled, "ready"
