@@ -35,15 +35,13 @@ def command(model: Path | None, cpu: bool, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-<<<<<<< HEAD
-        print_facts({name: f"{fact:.6g}" if isinstance(fact, float) else fact for name, fact in facts.items()})
-=======
         print_facts({name: _listed(value) for name, value in facts.items()})
 
 
 def _listed(value: object) -> object:
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
->>>>>>> main
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def installation() -> dict[str, object]:
