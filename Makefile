@@ -1,6 +1,7 @@
 # make train   creates .venv, installs backlit, trains it on the bundled digits
 # make test    the quick tests             make lint   style and types
-# make docs    the documentation, in docs/_build/html; every example in it is executed
+# make docs    the documentation, in docs/_build/html; every example in it is executed, some on MNIST: it is
+#              downloaded once, or read from $BACKLIT_DATA/mnist
 # make bench   the speed tables, beside the libraries that are installed in .venv
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +24,7 @@ lint: .venv/tests-installed
 
 # From nothing, so that no example and no page is left over from another state of the code.
 docs: .venv/docs-installed
+	@$(BIN)/backlit step mnist --json > /dev/null  # says within seconds, in one line, if MNIST can't be had
 	rm -rf docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -n -q -j 2 docs docs/_build/html
 	$(BIN)/python docs/making/links.py docs/_build/html
@@ -30,6 +32,8 @@ docs: .venv/docs-installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/step_speed.py
 	$(BIN)/python benchmarks/mnist_98.py
+	$(BIN)/python benchmarks/noise_cost.py
+	$(BIN)/python benchmarks/estimator_speed.py
 
 # The installation for the tests is one for training too: touching both stamps saves a second compilation.
 .venv/installed: $(SOURCES)

@@ -11,6 +11,7 @@
 #include "bus_error.hpp"
 #include "dispatch.hpp"
 #include "engine.hpp"
+#include "shuffle.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -195,21 +196,49 @@ void open(Core<T>* self, const std::vector<long>& sizes, const std::vector<std::
 
 template <class T>
 void forward(const std::vector<long>& sizes, const std::vector<std::string>& activations,
-             const Vector<T>& parameters, const Matrix<T>& x, nb::ndarray<T, nb::ndim<2>, nb::c_contig> out) {
+             const Vector<T>& parameters, const Matrix<T>& x, nb::ndarray<T, nb::ndim<2>, nb::c_contig> out, long threads) {
   require(long(parameters.shape(0)) == parameter_count(sizes), "parameters must be one vector of all weights and biases");
-  Predictor<T> predictor(specification(sizes, activations, "quadratic", true), numbers(parameters));
+  require(threads >= 0 && threads <= 4096, "threads must be from 0 (automatic) to 4096");
   const long rows = x.shape(0);
+  Predictor<T> predictor(specification(sizes, activations, "quadratic", true), numbers(parameters), rows, threads);
   require(long(x.shape(1)) == predictor.inputs(), "x must have one column per input");
   require(long(out.shape(0)) == rows && long(out.shape(1)) == predictor.outputs(), "out must be (rows, outputs)");
   const T* from = numbers(x);
-  for (long first = 0; first < rows; first += Predictor<T>::most_rows) {
+  for (long first = 0; first < rows; first += predictor.most_rows()) {
     {
       nb::gil_scoped_release release;
-      predictor.run(from + first * predictor.inputs(), std::min(rows - first, Predictor<T>::most_rows),
+      predictor.run(from + first * predictor.inputs(), std::min(rows - first, predictor.most_rows()),
                     out.data() + first * predictor.outputs());
     }
     if (PyErr_CheckSignals()) throw nb::python_error();
   }
+}
+
+// random.shuffle of `items`, and of `numbers` in the same way; the generator's state afterwards. The entries change
+// places as they are: nobody's reference counts are touched, which lie all over the memory.
+std::vector<std::uint32_t> shuffle_both(nb::list items, nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig> rows,
+                                        std::vector<std::uint32_t> state) {
+  const std::size_t count = nb::len(items);
+  require(rows.shape(0) == count && count < (1u << 31), "as many rows as items, below 2147483648");
+  require(state.size() == MersenneTwister::words + 1, "the state of a Mersenne twister has 625 numbers");
+  MersenneTwister random(std::move(state));
+  PyObject** item = PySequence_Fast_ITEMS(items.ptr());
+  int64_t* row = rows.data();
+  shuffle(std::uint32_t(count), random, [&](std::uint32_t i, std::uint32_t j) {
+    std::swap(item[i], item[j]);
+    std::swap(row[i], row[j]);
+  });
+  return random.state();
+}
+
+// id() of every item.
+nb::object addresses(nb::list items) {
+  const long count = long(nb::len(items));
+  int64_t* ids;
+  nb::object result = as_numpy(count, ids);
+  PyObject** item = PySequence_Fast_ITEMS(items.ptr());
+  for (long i = 0; i < count; ++i) ids[i] = reinterpret_cast<int64_t>(item[i]);
+  return result;
 }
 
 template <class T>
@@ -217,18 +246,18 @@ void examples(const std::vector<long>& sizes, const std::vector<std::string>& ac
               const Vector<T>& parameters, const Matrix<T>& x, const Matrix<T>& targets, const Results<1>& losses,
               const Results<1>& squares) {
   require(long(parameters.shape(0)) == parameter_count(sizes), "parameters must be one vector of all weights and biases");
-  Predictor<T> predictor(specification(sizes, activations, loss, true), numbers(parameters));
   const long rows = x.shape(0);
+  Predictor<T> predictor(specification(sizes, activations, loss, true), numbers(parameters), rows, 1);
   require(long(x.shape(1)) == predictor.inputs(), "x must have one column per input");
   require(long(targets.shape(0)) == rows && long(targets.shape(1)) == predictor.outputs(),
           "targets must be (rows, outputs)");
   require(long(losses.shape(0)) == rows && long(squares.shape(0)) == rows, "losses and squares must be (rows)");
   const T *inputs = numbers(x), *wanted = numbers(targets);
-  for (long first = 0; first < rows; first += Predictor<T>::most_rows) {
+  for (long first = 0; first < rows; first += predictor.most_examples()) {
     {
       nb::gil_scoped_release release;
       predictor.examples(inputs + first * predictor.inputs(), wanted + first * predictor.outputs(),
-                         std::min(rows - first, Predictor<T>::most_rows), losses.data() + first, squares.data() + first);
+                         std::min(rows - first, predictor.most_examples()), losses.data() + first, squares.data() + first);
     }
     if (PyErr_CheckSignals()) throw nb::python_error();
   }
@@ -246,7 +275,7 @@ void bind_precision(nb::module_& m, const char* name) {
       .def("slot", &Core<T>::slot)
       .def_prop_ro("updates", [](const Core<T>& core) { return core.engine.updates(); });
   m.def("forward", forward<T>, "sizes"_a, "activations"_a, "parameters"_a.noconvert(), "x"_a.noconvert(),
-        "out"_a.noconvert());
+        "out"_a.noconvert(), "threads"_a);
   m.def("examples", examples<T>, "sizes"_a, "activations"_a, "loss"_a, "parameters"_a.noconvert(), "x"_a.noconvert(),
         "targets"_a.noconvert(), "losses"_a.noconvert(), "squares"_a.noconvert());
 }
@@ -265,6 +294,8 @@ NB_MODULE(_core, m) {
   });
   bind_precision<float>(m, "Core32");
   bind_precision<double>(m, "Core64");
+  m.def("shuffle_both", shuffle_both, "items"_a, "rows"_a.noconvert(), "state"_a);
+  m.def("addresses", addresses, "items"_a);
   m.def("say_on_bus_error", say_on_bus_error, "line"_a);
   m.def("instruction_set", [] { return std::string(kernels().name); });
   m.def("instruction_sets", usable_instruction_sets);

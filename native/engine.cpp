@@ -19,9 +19,17 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves.
-constexpr double WORTH_A_THREAD = 1.5e6;
+constexpr double WORTH_A_THREAD = 3e6;
+// A thread for predicting is made anew for each call of run.
+constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
+// Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
+constexpr long PREDICTED_ROWS = 240;
+constexpr double PREDICTED_AT_ONCE = 1e9;
 // The clock is looked at about this often, in multiply-adds: some 20 µs, so that tiny steps don't pay for it.
 constexpr double BETWEEN_LOOKS = 1e6;
+// Leaving zeros of x out pays up to this share of other numbers, and from so many inputs on. A few rows tell.
+constexpr double SPARSE_SHARE = 0.4;
+constexpr long SPARSE_INPUTS = 64, SPARSE_SAMPLE = 8;
 
 template <class T>
 Array<T> padded_rows(const T* from, long rows, long columns, long stride) {
@@ -70,10 +78,19 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) const {
   rule.decay = T(rate * o.weight_decay);
 }
 
+// Where the rows of a step's batch begin.
+template <class T>
+void Engine<T>::find_rows(const Batches<T>& batches, long step, const T** rows) const {
+  const long* numbers = batches.x_rows + step * batches.batch;
+  for (long b = 0; b < batches.batch; ++b) rows[b] = batches.x + numbers[b] * inputs_;
+}
+
 template <class T>
 void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, long step) {
   const long batch = batches.batch, stride = network_.padded_outputs();
-  const long *x_rows = batches.x_rows + step * batch, *data_rows = batches.data_rows + step * batch;
+  const long* data_rows = batches.data_rows + step * batch;
+  std::swap(plan.input_rows, plan.next_rows);
+  find_rows(batches, std::min(step + 1, batches.steps - 1), plan.next_rows);
   double weight_sum = batch;
   if (weights_) {
     weight_sum = 0;
@@ -82,7 +99,6 @@ void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, long step) {
   // A batch in which nothing weighs has no loss and no gradient.
   loss_factor_ = !mean_ ? 1 : weight_sum > 0 ? 1 / weight_sum : 0;
   for (long b = 0; b < batch; ++b) {
-    plan.input_rows[b] = batches.x + x_rows[b] * inputs_;
     plan.target_rows[b] = targets_.get() + data_rows[b] * stride;
     plan.row_scales[b] = T(weights_ ? (*weights_)[data_rows[b]] * loss_factor_ : loss_factor_);
   }
@@ -154,6 +170,19 @@ long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double*
   return step - from;
 }
 
+// Whether the zeros of x are to be left out in this call's steps: as many as in the first rows of its first batch.
+template <class T>
+bool Engine<T>::has_many_zeros(const Batches<T>& batches, long from) const {
+  if (batches.batch > most_sparse_rows || inputs_ < SPARSE_INPUTS) return false;
+  const long rows = std::min(batches.batch, SPARSE_SAMPLE), most = long(SPARSE_SHARE * double(rows * inputs_));
+  long others = 0;
+  for (long b = 0; b < rows && others <= most; ++b) {
+    const T* x = batches.x + batches.x_rows[from * batches.batch + b] * inputs_;
+    others += inputs_ - std::count(x, x + inputs_, T(0));
+  }
+  return others <= most;
+}
+
 template <class T>
 long Engine<T>::threads_for(long batch) const {
   if (threads_ > 0) return threads_;
@@ -166,33 +195,47 @@ long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, do
   const long threads = threads_for(batches.batch);
   Plan<T>& plan = network_.plan_for(batches.batch, threads, squares != nullptr);
   plan.parameters = parameters_.get();
+  find_rows(batches, from, plan.next_rows);
+  plan.sparse = has_many_zeros(batches, from);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
   return run(plan, batches, from, losses, squares, seconds, threads);
 }
 
 template <class T>
-Predictor<T>::Predictor(const Specification& network, const T* parameters)
-    : kernels_(kernels_for<T>()),
-      network_(network, kernels_),
-      parameters_(network_.packed(parameters)),
-      inputs_(network.sizes.front()),
-      outputs_(network.sizes.back()) {}
+Predictor<T>::Predictor(const Specification& network, const T* parameters, long rows, long threads)
+    : kernels_(kernels_for<T>()), inputs_(network.sizes.front()), outputs_(network.sizes.back()) {
+  networks_.emplace_back(network, kernels_);
+  parameters_ = networks_.front().packed(parameters);
+  const double work = double(networks_.front().parameter_count());
+  block_ = std::clamp(long(PREDICTED_AT_ONCE / work), 1L, PREDICTED_ROWS);
+  if (threads == 0) threads = std::clamp(long(work * double(rows) / WORTH_A_PREDICTING_THREAD), 1L, usable_cores());
+  threads = std::clamp((rows + block_ - 1) / block_, 1L, threads);
+  while (long(networks_.size()) < threads) networks_.emplace_back(network, kernels_);
+  for (auto& own : networks_) own.plan_for(std::min(block_, rows), 1).parameters = parameters_.get();
+  most_rows_ = threads * std::max(block_, long(PREDICTED_AT_ONCE / work) / block_ * block_);
+}
 
 template <class T>
 void Predictor<T>::run(const T* x, long rows, T* out) {
-  FlushTinyToZero guard;
-  Plan<T>& plan = network_.plan_for(rows, 1);
-  plan.parameters = parameters_.get();
-  for (long r = 0; r < rows; ++r) plan.input_rows[r] = x + r * inputs_;
-  kernels_.forward(plan, out);
+  const long threads = long(networks_.size());
+  const auto share_of = [&](long thread) {
+    FlushTinyToZero guard;
+    for (long first = thread * block_; first < rows; first += threads * block_) {
+      Plan<T>& plan = networks_[thread].plan_for(std::min(block_, rows - first), 1);
+      for (long r = 0; r < plan.batch; ++r) plan.input_rows[r] = x + (first + r) * inputs_;
+      kernels_.forward(plan, out + first * outputs_);
+    }
+  };
+  if (threads > 1 && run_team(threads, share_of)) return;
+  for (long thread = 0; thread < threads; ++thread) share_of(thread);
 }
 
 template <class T>
 void Predictor<T>::examples(const T* x, const T* targets, long rows, double* losses, double* squares) {
   FlushTinyToZero guard;
-  Plan<T>& plan = network_.plan_for(rows, 1);
-  plan.parameters = parameters_.get();
-  const long stride = network_.padded_outputs();
+  PackedNetwork<T>& network = networks_.front();
+  Plan<T>& plan = network.plan_for(rows, 1);
+  const long stride = network.padded_outputs();
   const Array<T> padded = padded_rows(targets, rows, outputs_, stride);
   for (long r = 0; r < rows; ++r) {
     plan.input_rows[r] = x + r * inputs_;

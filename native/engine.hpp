@@ -2,6 +2,7 @@
 // The arithmetic of a step is in kernels/; Python is not known here.
 #pragma once
 #include <atomic>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -50,6 +51,7 @@ class Engine {
   long inputs() const { return inputs_; }
 
  private:
+  void find_rows(const Batches<T>& batches, long step, const T** rows) const;
   void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
   void set_rule(Rule<T>& rule, double rate, double weight_sum) const;
   double reduced_loss(const Plan<T>& plan) const;
@@ -57,6 +59,7 @@ class Engine {
   long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
            long threads);
   long threads_for(long batch) const;
+  bool has_many_zeros(const Batches<T>& batches, long from) const;
 
   const Kernels<T>& kernels_;
   PackedNetwork<T> network_;
@@ -70,23 +73,26 @@ class Engine {
   double loss_factor_ = 0;  // of the batch being run: 1 or 1 / Σ weights
 };
 
-// What a network makes of rows x (rows, n_in), by one thread. Each row as if it were alone.
+// out (rows, n_out) <- outputs of the network for x (rows, n_in). Each row as if it were alone, whatever the threads.
 template <class T>
 class Predictor {
  public:
-  Predictor(const Specification& network, const T* parameters);
-  void run(const T* x, long rows, T* out);  // out (rows, n_out): the outputs
-  // The loss of each row (rows) and ‖g‖² of its gradient (rows), before sample weights. targets (rows, n_out).
+  // threads: 0 for as many as pay for `rows` rows.
+  Predictor(const Specification& network, const T* parameters, long rows, long threads);
+  void run(const T* x, long rows, T* out);
+  // The loss of each row (rows) and ‖g‖² of its gradient (rows), before sample weights; one thread. targets (rows, n_out).
   void examples(const T* x, const T* targets, long rows, double* losses, double* squares);
   long inputs() const { return inputs_; }
   long outputs() const { return outputs_; }
-  static constexpr long most_rows = 240;  // of one call: outputs of wide layers stay in the cache
+  long most_rows() const { return most_rows_; }  // of one call of run, so that it ends soon
+  long most_examples() const { return block_; }  // of one call of examples
 
  private:
   const Kernels<T>& kernels_;
-  PackedNetwork<T> network_;
-  Array<T> parameters_;
   const long inputs_, outputs_;
+  std::deque<PackedNetwork<T>> networks_;  // one for each thread: their buffers
+  Array<T> parameters_;
+  long block_, most_rows_;
 };
 
 // What one processor core can do at best: multiply-adds in registers, in billions of operations a second.

@@ -113,6 +113,7 @@ void PackedNetwork<T>::allocate(long batch) {
     layer.delta_rows = table(layer.deltas, layer.stride);
   }
   plan_.input_rows = table(nullptr, 0);
+  plan_.next_rows = table(nullptr, 0);
   plan_.target_rows = table(nullptr, 0);
   row_scales_ = Array<T>(round_up(batch, lanes_));
   row_losses_ = Array<T>(round_up(batch, lanes_));
@@ -130,10 +131,18 @@ Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads, bool measured) {
     long widest = 0;
     for (const Layer<T>& layer : layers_) widest = std::max(widest, layer.fan_out);
     // A block of the output layer (four arrays, a register per output), or a transposed panel (two registers).
-    while (threads > static_cast<long>(scratch_.size())) scratch_.emplace_back(std::size_t(4) * widest * lanes_);
     scratch_of_thread_.clear();
-    for (const auto& array : scratch_) scratch_of_thread_.push_back(array.get());
+    places_of_thread_.clear();
+    for (long thread = 0; thread < threads; ++thread) {
+      if (thread == static_cast<long>(scratch_.size())) {
+        scratch_.emplace_back(std::size_t(4) * widest * lanes_);
+        places_.emplace_back(std::size_t(layers_.front().fan_in + lanes_));
+      }
+      scratch_of_thread_.push_back(scratch_[thread].get());
+      places_of_thread_.push_back(places_[thread].get());
+    }
     plan_.scratch = scratch_of_thread_.data();
+    plan_.places = places_of_thread_.data();
   }
   plan_.squares = nullptr;
   if (measured) {
@@ -149,6 +158,7 @@ Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads, bool measured) {
 
 template class Array<float>;
 template class Array<double>;
+template class Array<int>;
 template class Array<const float*>;
 template class Array<const double*>;
 template class PackedNetwork<float>;

@@ -70,7 +70,9 @@ class PackedNetwork {
   std::vector<Array<const T*>> row_tables_;
   Array<T> row_scales_, row_losses_, row_squares_;
   std::vector<Array<T>> squares_;
+  std::vector<Array<int>> places_;
   std::vector<T*> scratch_of_thread_, squares_of_thread_;
+  std::vector<int*> places_of_thread_;
   Plan<T> plan_{};
 };
 

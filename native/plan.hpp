@@ -61,15 +61,18 @@ struct Plan {
   Layer<T>* layers;
   Loss loss;
   bool narrow;             // every layer is one single panel
+  bool sparse;             // the first layer leaves zeros of x out: the same bits, sooner where there are many
   long batch;              // rows of this step
   T* parameters;           // packed, all layers
   T* slots[2];             // same packing; where the optimizer has none, = parameters, untouched
   const T** input_rows;    // (batch): rows of x, fan_in of the first layer each
+  const T** next_rows;     // (batch): those of the next step, to be fetched from memory meanwhile
   const T** target_rows;   // (batch): rows of y, padded to whole registers
   T* row_scales;           // (batch): sample weight and reduction
   T* row_losses;           // (batch): loss of each row, before sample weight and reduction
   Rule<T> rule;
-  T** scratch;             // one array per thread, scratch_size() numbers each
+  T** scratch;             // one array per thread, for a block of outputs or a panel turned
+  int** places;            // one array per thread: room for fan_in of the first layer and a register more
   T** squares;             // one register per thread for Rule::squares; null where nobody asked
   T* row_squares;          // (batch): ‖g‖² of each row, of the scaled deltas
   Meeting meeting;
@@ -96,5 +99,8 @@ constexpr long round_up(long n, long unit) { return (n + unit - 1) / unit * unit
 
 // More left-over columns than this are cheaper in a padded register of their own.
 constexpr long most_strips(long lanes) { return lanes / 4; }
+
+// Batches of more rows are never treated as sparse.
+constexpr long most_sparse_rows = 256;
 
 }  // namespace backlit

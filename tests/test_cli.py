@@ -109,6 +109,28 @@ class TestTheMainJob:
         assert json.loads(run("data", "--json")[1])["datasets"][0]["name"] == "digits"
         assert json.loads(run("info", "--json")[1])["engine reference"] == "ready"
 
+    def test_info_tells_of_the_processor(self, run, monkeypatch):
+        from backlit.engines import native
+
+        if native.availability() != "ready":
+            code, _, err = run("info", "--cpu")
+            assert code == 1 and "compiled core" in err
+            return
+        monkeypatch.setenv("BACKLIT_NUM_THREADS", "2")
+        code, out, _ = run("info", "--cpu", "--json")
+        found = json.loads(out)
+        assert (found["instruction_set"], tuple(found["instruction_sets"])) == native.instruction_sets()
+        assert found["threads"] == 2 and found["cores"] >= 1
+        assert found["peak_gflops"]["float32"] > found["peak_gflops"]["float64"] > 0
+        code, out, _ = run("info", "--cpu")
+        assert code == 0 and "GFLOP/s in float32" in out and found["processor"] in out
+        assert run("info", "--cpu", "m.safetensors")[0] == 2
+
+    def test_info_gives_lists_as_lists_to_machines(self, run, table):
+        run("train", table, "--target", "kind", "--save", "m.safetensors", "--quiet")
+        found = json.loads(run("info", "m.safetensors", "--json")[1])
+        assert found["classes"] == ["above", "below"] and found["columns"] == ["width", "<b>height</b>", "one"]
+
     def test_the_seed_decides(self, run, table):
         a, b, c = (run("train", table, "--seed", seed, "--json")[1] for seed in (1, 1, 2))
         assert a == b != c

@@ -211,3 +211,30 @@ def test_the_rows_to_test_on_tell_what_training_did_not_have(tmp_path):
     done = backlit(tmp_path, "train", "d.csv", "--epochs", "1", "--quiet")
     assert "rows to test on, column 'town': " in done.stderr
     assert "never seen in training" in done.stderr
+
+
+def test_a_command_that_is_nearly_one_is_named(tmp_path):
+    done = backlit(tmp_path, "trian", "digits")
+    assert done.returncode == 2
+    assert "No such command 'trian'. (Did you mean train?)" in done.stderr
+    assert "mean" not in backlit(tmp_path, "xyzzy").stderr
+
+
+def test_examples_are_told_in_the_unit_of_the_target(tmp_path):
+    prices = [1000.0 * (k % 7) + 50_000 for k in range(60)]
+    rows = "\n".join(f"{k % 7},{price}" for k, price in enumerate(prices))
+    (tmp_path / "t.csv").write_text(f"a,price\n{rows}\n")
+    assert backlit(tmp_path, "train", "t.csv", "--save", "m", "--json").returncode == 0
+    listed = json.loads(backlit(tmp_path, "examples", "m", "t.csv", "--top", "5", "--json").stdout)["largest"]
+    assert [one["label"] for one in listed] == pytest.approx([prices[one["row"]] for one in listed], rel=1e-6)
+    assert all(45_000 < one["prediction"] < 61_000 for one in listed)
+
+
+def test_without_the_core_training_says_so(tmp_path):
+    program = (
+        "import sys; sys.modules['backlit.engines._core'] = None; from backlit.cli import main; "
+        "sys.argv = ['backlit', 'train', 'iris', '--epochs', '1']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "the compiled core is missing: NumPy trains" in done.stderr

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
 
+import backlit as bl
 from backlit.data import Dataset, Preparation, cells, csv_text, load_dataset, load_inputs
 from backlit.errors import BadInput
 
@@ -234,3 +235,17 @@ def test_a_large_table_takes_seconds(tmp_path):
     assert data.x.shape == (50_000, 19)
     assert math.isclose(data.x[1000, 3], data.x[0, 3])
     assert time.perf_counter() - start < 10  # about 0.5 s where nothing else runs
+
+
+def test_the_note_counts_what_is_missing(tmp_path):
+    lines = ["a,b,town,y", "1,,Bern,1", ",2,,2", ",3,Chur,3", "4,5,Bern,4", "5,6,Chur,5"]
+    note = load_dataset(table(tmp_path, "\n".join(lines) + "\n")).note
+    assert "missing: a in 2 rows, b in 1 row (the column's mean stands there)" in note
+    assert "missing: town in 1 row (a category of its own)" in note
+    assert "missing" not in load_dataset(table(tmp_path, "a,y\n1,2\n3,4\n")).note
+
+
+def test_a_raw_table_of_any_width_is_to_be_prepared(tmp_path):
+    raw = load_dataset(table(tmp_path, "town,y\nBern,1\nChur,2\nBern,3\nChur,4\n"))
+    with pytest.raises(BadInput, match="prepare it first"):
+        bl.fit(bl.Network([2, 1]), bl.SGD(0.1), raw, epochs=1, progress=False)

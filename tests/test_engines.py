@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 import pytest
 from ladder import NETWORKS, OPTIMIZERS, batch, far, states
+from refusals import refusal
 from requires import requires
 
 import backlit as bl
@@ -97,6 +98,20 @@ def test_one_step_of_every_optimizer(engine, name, dtype):
     assert after.started == before.started
 
 
+@pytest.mark.parametrize("opt", [bl.SGD(0.1, l2=0.1, l2_over="batch"), bl.Adam(0.1)], ids=repr)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_batch_in_which_nothing_weighs(engine, opt):
+    ready(engine)
+    net = NETWORKS["no-hidden"]
+    x, y, _ = batch(net, 4)
+    state = states(net, opt, "float64")
+    opened = bl.open_engine(engine, net, opt, state, bl.Dataset(x, y, [0.0, 0.0, 1.0, 1.0]))
+    assert opened.advance(np.array([[0, 1]]))[0] == 0
+    exact = bl.step(net, opt, state, x[:2], y[:2], [0.0, 0.0]).after
+    assert opened.state().parameters == pytest.approx(exact.parameters, rel=1e-12)
+    assert np.isfinite(opened.advance(np.array([[2, 3]]))[0])
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_several_steps_a_short_batch_and_given_rates(engine):
     """k steps a call are k calls of one; rates given are the rates used; a batch may be shorter than the one before."""
@@ -171,3 +186,13 @@ def test_a_wrong_engine_is_caught(monkeypatch):
     monkeypatch.setattr(reference, "chain", type("Wrong", (), {"step": staticmethod(wrong_step)}))
     trace, _, after, before = one_step("reference", NETWORKS["linear-quadratic"], bl.SGD(0.5), "float64")
     assert far(after.parameters - before.parameters, trace.update.flat) > CLOSE["float64"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rates", [[1.0, 2.0, 3.0], "a", [[1.0, 2.0]]], ids=str)
+def test_odd_rates_are_refused_by_every_engine(engine, rates):
+    reason = bl.available_engines()[engine]
+    requires(engine, reason == "ready", reason)
+    net = bl.Network([2, 1])
+    opened = bl.open_engine(engine, net, bl.SGD(0.1), bl.initial_state(net), (np.ones((4, 2)), np.ones((4, 1))))
+    assert "rates must be 2 numbers" in refusal(opened.advance, np.zeros((2, 3), int), rates)

@@ -23,8 +23,11 @@ def entries(path):
 @pytest.mark.parametrize(("kind", "name"), [(bl.CSVLog, "log.csv"), (bl.JSONLog, "log.jsonl")])
 def test_an_entry_for_every_epoch_also_after_going_on(kind, name, tmp_path):
     def fit(stop, **more):
+        def until(progress):
+            return progress.epoch_loss is not None and progress.epoch >= stop
+
         return bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=6, batch_size=10, validation=(X, Y), progress=False,
-                      observers=[kind(tmp_path / name), lambda p: p.epoch >= stop], **more)  # fmt: skip
+                      observers=[kind(tmp_path / name), until], **more)  # fmt: skip
 
     fit(3, checkpoints=bl.Checkpoints(tmp_path / "run", every=1))
     assert len(entries(tmp_path / name)) == 3

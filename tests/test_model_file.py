@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ladder import NETWORKS, OPTIMIZERS, states
+from refusals import refusal
 from safetensors.numpy import save as to_bytes
 
 import backlit as bl
@@ -77,6 +78,30 @@ def test_through_a_link_the_file_that_it_names_is_replaced(path):
     bl.save(link, net, bl.SGD(1.0), bl.initial_state(net))
     assert link.is_symlink()
     assert bl.load(path)[0] == net
+
+
+def test_the_permissions_of_the_old_file_stay(path):
+    net = NETWORKS["no-hidden"]
+    bl.save(path, net, bl.SGD(1.0), bl.initial_state(net))
+    path.chmod(0o600)
+    bl.save(path, net, bl.SGD(2.0), bl.initial_state(net))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert bl.load(path)[1] == bl.SGD(2.0)
+
+
+def test_what_is_no_file_is_not_replaced(path):
+    net = NETWORKS["no-hidden"]
+    os.mkfifo(path)
+    with pytest.raises(bl.BadInput, match="can't be written"):
+        bl.save(path, net, bl.SGD(1.0), bl.initial_state(net))
+    assert path.is_fifo() and os.listdir(path.parent) == [path.name]
+
+
+def test_numbers_that_are_not_finite_are_not_saved(path):
+    net = NETWORKS["no-hidden"]
+    with pytest.raises(bl.BadInput, match="NaN or infinity"):
+        bl.save(path, net, bl.SGD(1.0), bl.State(net.sizes, np.full(net.n_parameters, np.nan)))
+    assert not path.exists()
 
 
 def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
@@ -162,6 +187,9 @@ def test_the_file_made_by_hand_is_good(path):
         {"step": -1},
         {"step": "3"},
         {"step": True},
+        {"step": 2**63},
+        {"epoch_losses": [float("nan")]},
+        {"epoch_sum": float("inf")},
         {"started": 4},
         {"epoch_losses": "abc"},
         {"epoch_losses": [None]},
@@ -185,6 +213,8 @@ def test_headers_that_do_not_hold(path, change):
         {"parameters": VECTOR.astype(np.int32)},
         {"weights": VECTOR},
         {"parameters": VECTOR, "velocity": VECTOR},
+        {"parameters": np.where(np.arange(VECTOR.size) == 0, np.nan, VECTOR).astype(VECTOR.dtype)},
+        {"parameters": np.full_like(VECTOR, np.inf)},
     ],
 )
 def test_tensors_that_do_not_fit(path, tensors):
@@ -293,3 +323,16 @@ class TestStates:
             with pytest.raises(ValueError):
                 array[...] = 0
         assert repr(state) == "State(sizes=[4, 3, 2], float32, step 0, slots: first_moment, second_moment)"
+
+
+def test_what_a_run_was_given_must_be_plain_too(tmp_path):
+    net, opt = bl.Network([2, 1]), bl.SGD(0.1)
+    state = bl.initial_state(net, opt)
+    assert "run must be a dict" in refusal(bl.save, tmp_path / "m", net, opt, state, run=[1])
+    assert "run must be plain JSON" in refusal(bl.save, tmp_path / "m", net, opt, state, run={"plan": object()})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(bl.BadInput, match="is a folder"):
+        bl.load(tmp_path)

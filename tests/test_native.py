@@ -126,6 +126,15 @@ def test_logits_of_a_thousand(output, dtype):
     assert far(opened.state().parameters, trace.after.parameters) < 1e-6
 
 
+@pytest.mark.parametrize("size", [10.0, 1000.0, 10000.0])
+def test_losses_keep_their_digits_at_large_logits(size):
+    """log(1 + e⁻ᵈ) for logits size and size − d; float32 rounds 1 + e⁻⁵ to 6e-8, which is 1e-5 of the loss."""
+    net = bl.Network([1, 2], output="softmax", loss="cross_entropy")
+    state = bl.state_from(net, [np.float32([[size, size - 5]])], [np.zeros(2, np.float32)])
+    opened = native.Engine(net, bl.SGD(0.0001), state, bl.Dataset(np.float32([[1]]), np.float32([[1, 0]])))
+    assert opened.advance(np.array([[0]]))[0] == pytest.approx(np.log1p(np.exp(-5.0)), rel=2e-5)
+
+
 @pytest.mark.parametrize("form", ["uint8", "float64", "float16", "bool", "strided", "columns", "memmap", "read-only"])
 def test_rows_of_any_form(form, tmp_path, monkeypatch):
     """x is converted when it is small, gathered piece by piece when it is not: the same bits."""
@@ -254,6 +263,17 @@ def test_the_same_bits_with_any_number_of_threads(name, rows):
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("rows", [1, 239, 1000])
+def test_predicting_gives_the_same_bits_with_any_number_of_threads(rows, monkeypatch):
+    net = NETWORKS["wide"]
+    state, x = states(net, bl.SGD(1.0), "float32"), batch(net, rows)[0].astype("float32")
+    results = []
+    for threads in "1238":
+        monkeypatch.setenv("BACKLIT_NUM_THREADS", threads)
+        results.append(bl.predict(net, state, x))
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
 def test_engines_in_several_threads_at_once():
     rows = np.random.default_rng(0).integers(0, 40, (300, 20))
 
@@ -336,8 +356,8 @@ def test_ctrl_c_stops_a_long_call_between_two_steps(threads):
 
 @pytest.mark.parametrize("name", native.instruction_sets()[1])
 def test_the_ladder_with_every_instruction_set(name):
-    tests = [str(HERE / "test_engines.py"), str(HERE / "test_native.py")]
-    wanted = "native and (one_step or every_optimizer or every_width or alone)"
+    tests = [str(HERE / name) for name in ("test_engines.py", "test_native.py", "test_native_zeros.py")]
+    wanted = "native and (one_step or every_optimizer or every_width or alone or same_bits_as)"
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *tests, "-k", f"{wanted} and not instruction_set"],
         env={**os.environ, "BACKLIT_ISA": name},

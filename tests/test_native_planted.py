@@ -59,6 +59,16 @@ PLANTS = {
         "layer.fan_out) * slope);",
         "layer.fan_out) + T(0) * slope);",
     ),
+    "one row of a batch with many zeros forgotten": (
+        "sparse.hpp",
+        "rows; rows &= rows - 1) {",
+        "rows & (rows - 1); rows &= rows - 1) {",
+    ),
+    "a weight taken from beside a number that is not zero": (
+        "sparse.hpp",
+        "const T number = x[k];",
+        "const T number = x[k ? k - 1 : k];",
+    ),
 }
 
 LADDER = """
@@ -100,7 +110,7 @@ def ladder(source: Path) -> subprocess.CompletedProcess[str]:
     tests = ROOT / "tests"
     environment = {**os.environ, "BACKLIT_REQUIRE": "native"}
     environment.pop("BACKLIT_ISA", None)
-    files = (tests / "test_engines.py", tests / "test_native.py")
+    files = [tests / name for name in ("test_engines.py", "test_native.py", "test_native_zeros.py")]
     return run(sys.executable, "-c", LADDER, core, *files, env=environment, cwd=ROOT)
 
 

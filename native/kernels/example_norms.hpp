@@ -59,7 +59,7 @@ template <class T>
 void backward(const Plan<T>& plan) {
   const long last = plan.layer_count - 1;
   for (long l = 0; l < last; ++l) hidden_forward(plan, l, 0, 1);
-  output_sums(plan, {0, plan.batch});
+  output_sums(plan, 0, {0, plan.batch});
   each_block<T>({0, plan.batch}, [&](long first, long rows) {
     output_block(plan, plan.layers[last], plan.scratch[0], first, rows);
   });

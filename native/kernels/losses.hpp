@@ -21,6 +21,7 @@ constexpr long FEW_OUTPUTS = LANES<T> / 4;
 // turned[n] <- output n of each of `rows` rows, anything in the lanes behind. Rows are padded to whole registers.
 template <class T>
 INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
+  if (outputs == 1 && rows == 1) return store(turned, load(from[0]));
   if (outputs <= FEW_OUTPUTS<T>) {
     for (long n = 0; n < outputs; ++n) {
       Vec<T> column = splat(from[0][n]);
@@ -40,6 +41,7 @@ INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
 // The way back; padding columns of the rows become zero, so that padded weights stay what they are.
 template <class T>
 INLINE void turn_back(const T* turned, long rows, long outputs, T* to, long stride) {
+  if (outputs == 1 && rows == 1) return store(to, with_lane<T>(Vec<T>{}, 0, load(turned)));
   if (outputs <= FEW_OUTPUTS<T>) {
     for (long r = 0; r < rows; ++r) {
       Vec<T> row = {};

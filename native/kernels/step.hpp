@@ -3,7 +3,7 @@
 #pragma once
 #include "activations.hpp"
 #include "losses.hpp"
-#include "update.hpp"
+#include "sparse.hpp"
 
 namespace {
 
@@ -33,6 +33,12 @@ void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& layer = plan.layers[l];
   const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
   const auto activate = activate_pass<T>(layer.activation);
+  if (l == 0 && plan.sparse) {
+    const auto [first, last] = part({0, plan.batch}, thread, threads);
+    sparse_outputs(plan, thread, first, last);
+    activate(layer, 0, round_up(layer.fan_out, LANES<T>), first, last);
+    return;
+  }
   const long panels = panel_count(layer), cuts = panels < 2 * threads ? threads : 1, items = panels * cuts;
   const Range mine = part({0, items}, thread, threads);
   for (long item = mine.begin; item < mine.end; ++item) {
@@ -64,8 +70,9 @@ INLINE void each_block(Range rows, Each each) {
 
 // z of the output layer for a range of rows.
 template <class T>
-INLINE void output_sums(const Plan<T>& plan, Range rows) {
+INLINE void output_sums(const Plan<T>& plan, long thread, Range rows) {
   const long l = plan.layer_count - 1;
+  if (l == 0 && plan.sparse) return sparse_outputs(plan, thread, rows.begin, rows.end);
   const Layer<T>& layer = plan.layers[l];
   const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
   for (long panel = 0; panel < panel_count(layer); ++panel)
@@ -166,6 +173,34 @@ void narrow_step(const Plan<T>& plan) {
   }
 }
 
+// This thread's share of one layer's update.
+template <class T, Optimizer KIND>
+void update_layer(const Plan<T>& plan, long l, long thread, long threads) {
+  const Layer<T>& layer = plan.layers[l];
+  const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
+  const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+  if (l == 0 && plan.sparse)
+    update_sparse_panels<T, KIND>(plan, all, thread, threads);
+  else
+    update_panels<T, KIND>(plan, layer, a, all, thread, threads);
+  if (layer.strips && thread == 0) {
+    using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
+    const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
+                              all + layer.strip_start, plan.rule};
+    update_strips_of<T, KIND>(layer.strips, Sizes{})(u, layer.fan_in, layer.strip_stride);
+  }
+  if (thread == threads - 1)
+    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
+}
+
+template <class T>
+INLINE void update(const Plan<T>& plan, long l, long thread, long threads) {
+  const auto run = plan.rule.optimizer == Optimizer::sgd        ? update_layer<T, Optimizer::sgd>
+                   : plan.rule.optimizer == Optimizer::momentum ? update_layer<T, Optimizer::momentum>
+                                                                : update_layer<T, Optimizer::adam>;
+  run(plan, l, thread, threads);
+}
+
 // W of a layer moves only after the deltas below have been taken from the old W.
 template <class T>
 void step(const Plan<T>& plan, long thread, long threads) {
@@ -182,7 +217,7 @@ void step(const Plan<T>& plan, long thread, long threads) {
     meet(plan, threads);
   }
   const Range rows = my_rows<T>(plan.batch, thread, threads);
-  output_sums(plan, rows);
+  output_sums(plan, thread, rows);
   each_block<T>(rows, [&](long first, long rows) {
     output_block(plan, plan.layers[last], plan.scratch[thread], first, rows);
   });
@@ -201,7 +236,7 @@ template <class T>
 void forward(const Plan<T>& plan, T* out) {
   const Layer<T>& layer = plan.layers[plan.layer_count - 1];
   for (long l = 0; l + 1 < plan.layer_count; ++l) hidden_forward(plan, l, 0, 1);
-  output_sums(plan, {0, plan.batch});
+  output_sums(plan, 0, {0, plan.batch});
   each_block<T>({0, plan.batch}, [&](long first, long rows) {
     const Block<T> o = block_in(plan.scratch[0], layer.fan_out);
     turn(layer.output_rows + first, rows, o.outputs, o.z);

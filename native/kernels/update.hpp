@@ -190,10 +190,10 @@ void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T
   }
 }
 
-// This thread's share of one layer. Panels are cut along fan_in, in whole tiles, so that few panels feed many threads.
+// This thread's share of a layer's panels. They are cut along fan_in, so that few panels feed many threads.
 template <class T, Optimizer KIND>
-void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, long thread, long threads) {
-  const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+INLINE void update_panels(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, Parameters<T> all, long thread,
+                          long threads) {
   const long panels = layer.doubles + layer.singles, width = 2 * LANES<T>, rows = layer.fan_in;
   const Range mine = part({0, panels * rows}, thread, threads);
   for (long panel = 0; panel < panels; ++panel) {
@@ -207,23 +207,6 @@ void update_layer(const Plan<T>& plan, const Layer<T>& layer, const T* const* a,
     else
       update_panel<T, KIND, 1>(u, begin, end);
   }
-  if (layer.strips && thread == 0) {
-    using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
-    const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
-                              all + layer.strip_start, plan.rule};
-    update_strips_of<T, KIND>(layer.strips, Sizes{})(u, rows, layer.strip_stride);
-  }
-  if (thread == threads - 1)
-    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
-}
-
-template <class T>
-INLINE void update(const Plan<T>& plan, long l, long thread, long threads) {
-  const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
-  const auto run = plan.rule.optimizer == Optimizer::sgd        ? update_layer<T, Optimizer::sgd>
-                   : plan.rule.optimizer == Optimizer::momentum ? update_layer<T, Optimizer::momentum>
-                                                                : update_layer<T, Optimizer::adam>;
-  run(plan, plan.layers[l], a, thread, threads);
 }
 
 }  // namespace

@@ -80,11 +80,15 @@ INLINE Bits<T> lane_numbers() {
   return numbers;
 }
 
-// v with x in lane `lane`. A register that was put together in memory, number by number, would have to wait for all of
+// v with x, or that lane of x, in lane `lane`. A register that was put together in memory, number by number, would have to wait for all of
 // these stores to reach the cache.
 template <class T>
+INLINE Vec<T> with_lane(Vec<T> v, long lane, Vec<T> x) {
+  return lane_numbers<T>() == (Bits<T>{} + typename Simd<T>::Integer(lane)) ? x : v;
+}
+template <class T>
 INLINE Vec<T> with_lane(Vec<T> v, long lane, T x) {
-  return lane_numbers<T>() == (Bits<T>{} + typename Simd<T>::Integer(lane)) ? splat(x) : v;
+  return with_lane<T>(v, lane, splat(x));
 }
 
 // The `count` numbers at `from`, zero in the other lanes; touches nothing behind them.

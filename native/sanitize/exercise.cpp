@@ -19,6 +19,7 @@ struct Case {
   Loss loss;
   OptimizerSettings optimizer;
   long batch;
+  bool many_zeros = false;
 };
 
 template <class T>
@@ -43,7 +44,10 @@ std::vector<T> trained(const Case& c, long threads) {
   long count = 0;
   for (std::size_t l = 0; l + 1 < c.sizes.size(); ++l) count += (c.sizes[l] + 1) * c.sizes[l + 1];
   const auto parameters = uniform<T>(random, count, -0.3, 0.3), zeros = std::vector<T>(count);
-  const auto x = uniform<T>(random, rows * inputs, -1, 1), y = uniform<T>(random, rows * outputs, 0, 1);
+  auto x = uniform<T>(random, rows * inputs, -1, 1);
+  if (c.many_zeros)
+    for (long i = 0; i < rows * inputs; ++i) x[i] = i * 7 % 10 < 8 ? T(0) : x[i];
+  const auto y = uniform<T>(random, rows * outputs, 0, 1);
   const auto weights = uniform<T>(random, rows, 0.5, 2);
   const T* slots[] = {zeros.data(), zeros.data()};
   const Specification network = {c.sizes, c.activations, c.loss, true};
@@ -59,11 +63,13 @@ std::vector<T> trained(const Case& c, long threads) {
     for (const double loss : losses) demand(std::isfinite(loss), "a loss is not finite");
     for (const double square : squares) demand(std::isfinite(square), "a squared gradient is not finite");
   }
-  std::vector<T> after(count), out(rows * outputs);
+  const long predicted = 500;  // several blocks, so that threads share them
+  const auto more = uniform<T>(random, predicted * inputs, -1, 1);
+  std::vector<T> after(count), out(predicted * outputs);
   engine.parameters(after.data());
   for (long i = 0; i < engine.slot_count(); ++i) engine.slot(i, std::vector<T>(count).data());
-  Predictor<T> predictor(network, after.data());
-  predictor.run(x.data(), rows, out.data());
+  Predictor<T> predictor(network, after.data(), predicted, threads);
+  predictor.run(more.data(), predicted, out.data());
   std::vector<double> row_losses(rows), row_squares(rows);
   predictor.examples(x.data(), y.data(), rows, row_losses.data(), row_squares.data());
   for (const T value : out) demand(std::isfinite(value), "an output is not finite");
@@ -101,6 +107,7 @@ int main() {
                 optimizers[number % 3], 1 + number % 21};
       if (number % 5 == 0) c.sizes = {width + 32, 2}, c.activations = {output};
       if (number % 5 == 1) c.sizes = {1 + width % 7, 4, 3}, c.activations = {hidden[number / 5 % 7], output};
+      if (number % 3 == 0) c.sizes.front() += 64, c.many_zeros = true;  // which the first layer leaves out
       exercise<float>(c);
       exercise<double>(c);
       ++number;

@@ -57,11 +57,10 @@ def save(
     for name, vector in {"parameters": state.parameters, **state.slots}.items():
         if not np.isfinite(vector).all():
             raise BadInput(f"save: the state's {name} hold NaN or infinity; finite numbers are wanted.")
-    if not (preparation is None or isinstance(preparation, Mapping)):
-        raise BadInput(
-            "save: preparation must be a dict of plain JSON, such as Preparation.to_record() gives; "
-            f"got {preparation!r:.60}."
-        )
+    for name, given in (("preparation", preparation), ("run", run)):
+        if not (given is None or isinstance(given, Mapping)):
+            such = ", such as Preparation.to_record() gives" if name == "preparation" else ""
+            raise BadInput(f"save: {name} must be a dict of plain JSON{such}; got {given!r:.60}.")
     header = {
         "format": FORMAT,
         "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
@@ -87,7 +86,7 @@ def save(
     except (TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"save: {path}: the preparation must be plain JSON with finite numbers: {error}.") from None
+        raise BadInput(f"save: {path}: preparation and run must be plain JSON, numbers finite: {error}.") from None
 
 
 def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = lambda aside: None) -> None:
@@ -192,15 +191,17 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Float
     from safetensors import SafetensorError, safe_open
 
     try:
+        if os.path.isdir(path):
+            raise IsADirectoryError
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
             header = json.loads(metadata.get("backlit", "null"))
             vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except FileNotFoundError:
         raise BadInput(f"load: there is no file {path}.") from None
+    except IsADirectoryError:
+        raise BadInput(f"load: {path} is a folder: wanted is a file that backlit saved (train --save FILE).") from None
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        if os.path.isdir(path):
-            raise BadInput(f"load: {path} is a folder: wanted the file of a model that backlit saved.") from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"load: {path} is not a model that backlit saved: {reason:.200}.") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:

@@ -23,7 +23,7 @@ AGREEMENT = (
 def printed(value: Any) -> str:
     """A label, a number or several as short text on one line, whatever it holds."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}"
     if isinstance(value, list):
         return ", ".join(f"{number:.4g}" for number in value[:4]) + (", …" if len(value) > 4 else "")
     text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))

@@ -71,7 +71,9 @@ class Diagnosis:
         else:
             lines = [f"The gradient is wrong (error {self.error:.2g})."]
         for number, suspect in enumerate(self.suspects, 1):
-            where = "" if suspect.layer is None else f", layer {suspect.layer}"
+            where = (
+                "" if suspect.layer is None or suspect.name == "unknown" else f", layer {suspect.layer}"
+            )  # its text says
             left = "" if suspect.name == "unknown" else f" (explains it to {suspect.error:.0e})"
             lines.append(f"{number}. {suspect.name}{where}{left}: {suspect.text}")
         return [*lines, *self.remarks]

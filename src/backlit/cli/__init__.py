@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -57,6 +58,13 @@ class _Commands(click.Group):
         command: click.Command = import_module(f".{FILES.get(name, name)}", __name__).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS)):
+            ctx.fail(f"No such command '{args[0]}'. (Did you mean {' or '.join(near)}?)")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in GROUPS.items():
             with formatter.section(title):
@@ -79,7 +87,9 @@ def _print_version(ctx: click.Context, option: click.Parameter, wanted: bool) ->
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every command tells more with --help.",
 )
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Say which.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
+)
 def backlit() -> None:
     """Back-propagation, lit up: train dense networks, open any step, check any gradient."""
 
@@ -131,5 +141,7 @@ def _make_streams_patient() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"backlit: {' '.join(message.split())}", err=True)
+    from ..data.wording import printable  # what is quoted may come from a stranger's file, and terminals obey it
+
+    click.echo(f"backlit: {printable(' '.join(message.split()))}", err=True)
     sys.exit(1)

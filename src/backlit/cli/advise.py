@@ -20,9 +20,11 @@ PICTURES = (".png", ".svg", ".pdf")
 @data_argument
 @target_option
 @network_options
-@click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True,
+@click.option("--batch-size", "--batch", type=click.IntRange(min=1), metavar="ROWS", default=32, show_default=True,
               help="Of the brief training.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=1), help="Of the brief training. Default: about 1000 updates.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Of the brief training. Default: about 1000 updates."
+)
 @click.option("--rate", "want_rate", is_flag=True, help="Advise on the learning rate instead.")
 @click.option("--optimizer", type=click.Choice(list(RATES)), help="Whose rate; with --rate. Default: sgd.")
 @seed_option

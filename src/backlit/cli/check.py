@@ -49,8 +49,17 @@ class _Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option("--loss", type=click.Choice(LOSSES), help="Its loss. Default: quadratic, or what the class's cost says.")
 @click.option("--reduction", type=click.Choice(REDUCTIONS), default="mean", show_default=True, help="Over the batch.")
-@click.option("--batch", type=click.IntRange(1, 1000), default=5, show_default=True, help="Examples to run it on.")
-@click.option("--time-limit", type=click.FloatRange(min=0.1), default=20, show_default=True, help="Seconds.")
+@click.option(
+    "--batch", type=click.IntRange(1, 1000), metavar="ROWS", default=5, show_default=True, help="Examples to run it on."
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    default=20,
+    show_default=True,
+    help="For one call.",
+)
 @json_option
 def command(
     file: Path, sizes: tuple[int, ...], hidden: str | None, output: str | None, loss: str | None, reduction: str,
@@ -84,9 +93,7 @@ def command(
     return 0 if all(diagnosis.correct for _, diagnosis in verdicts) else 1
 
 
-def _network_meant(
-    net: Network, state: State, x: Floats, y: Floats, run: Run, said: set[str]
-) -> tuple[Network, str]:
+def _network_meant(net: Network, state: State, x: Floats, y: Floats, run: Run, said: set[str]) -> tuple[Network, str]:
     """(the network whose gradient it seems to be, a sentence if that isn't the one assumed)."""
     answer, diagnosis = _verdict(net, state, x, y, run, run.answers[0].method)
     repeated = all(map(np.array_equal, chain(*answer.first), chain(*answer.second)))

@@ -29,7 +29,12 @@ model_argument: Decorator = click.argument("model", metavar="MODEL", type=click.
 target_option: Decorator = click.option("--target", metavar="COLUMN", help="The column to predict, for tables.")
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 seed_option: Decorator = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn at random."
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="SEED",
+    default=0,
+    show_default=True,
+    help="Of everything that is drawn at random.",
 )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 
-from ..advice import example_report
+from ..advice import ExampleReport, example_report
 from ..advice.examples import BY
-from ..data import load_dataset, load_prepared
+from ..data import Preparation, load_dataset, load_prepared
 from ..data.columns import Unseen
 from ..model_file import load
 from .advise import check_plot
@@ -30,7 +32,9 @@ from .train import check_writable
 @model_argument
 @data_argument
 @target_option
-@click.option("--top", type=click.IntRange(min=1, max=1000), default=20, show_default=True, help="How many to list.")
+@click.option(
+    "--top", type=click.IntRange(min=1, max=1000), metavar="N", default=20, show_default=True, help="How many to list."
+)
 @click.option("--by", type=click.Choice(list(BY)), default="gradient", show_default=True, help="What to list.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="PAGE", help="Write it as a page, pictures included.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Draw the listed rows, if pictures.")
@@ -60,7 +64,7 @@ def command(
     else:
         dataset = load_prepared(data, target, preparation, unseen)
     tell_unseen(unseen)
-    report = example_report(net, state, dataset, largest=top, by=by)
+    report = in_unit_of_target(example_report(net, state, dataset, largest=top, by=by), preparation)
     if html is not None:
         html.write_text(report.html(), encoding="utf-8")
     if plot is not None:
@@ -72,3 +76,16 @@ def command(
     for path, what in ((html, "page written to"), (plot, "drawn in")):
         if path is not None:
             click.echo(f"{what} {path}")
+
+
+def in_unit_of_target(report: ExampleReport, preparation: Preparation) -> ExampleReport:
+    """The report with its targets and outputs as people know them; losses and gradients stay those of the network."""
+    if preparation.target_mean is None:
+        return report
+
+    def restored(value: float | list[float]) -> float | list[float]:
+        numbers = preparation.restore(np.atleast_1d(np.array(value, np.float64))[None])[0].tolist()
+        return numbers if isinstance(value, list) else float(numbers[0])
+
+    listed = (e._replace(label=restored(e.label), prediction=restored(e.prediction)) for e in report.largest)
+    return replace(report, largest=tuple(listed))

@@ -22,8 +22,10 @@ from ..errors import BadInput, Diverged, EngineUnavailable
 
 OPTIONS = (
     click.option("--hosts", metavar="HOST:PORT", help="Train together with other processes; the address of rank 0."),
-    click.option("--rank", type=click.IntRange(min=0), help="Which of them this is, from 0; 0 speaks and saves."),
-    click.option("--world", type=click.IntRange(min=1), help="How many they are."),
+    click.option(
+        "--rank", type=click.IntRange(min=0), metavar="N", help="Which of them this is, from 0; 0 speaks and saves."
+    ),
+    click.option("--world", type=click.IntRange(min=1), metavar="N", help="How many they are."),
 )
 # What every rank but 0 is given.
 FOLLOWER = {"quiet": True, "as_json": False, "save_to": None, "keep": 0, "log": None, "plot": None}

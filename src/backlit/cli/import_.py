@@ -18,7 +18,15 @@ from .common import counted, json_option, print_json, printable, target_option
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @target_option
 @click.option("--to", "folder", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="A new folder.")
-@click.option("--test", "test_share", type=float, default=0.2, show_default=True, help="Share of the rows to test on.")
+@click.option(
+    "--test",
+    "test_share",
+    type=float,
+    metavar="SHARE",
+    default=0.2,
+    show_default=True,
+    help="Share of the rows to test on.",
+)
 @json_option
 def command(files: tuple[Path, ...], target: str | None, folder: Path, test_share: float, as_json: bool) -> None:
     """Turn CSV or Parquet files of any size into a FOLDER that can be trained on: backlit train FOLDER.

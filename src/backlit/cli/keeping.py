@@ -28,7 +28,14 @@ class Place(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 OPTIONS = (
     click.option("--checkpoint", type=Place(), metavar="DIR", help="Keep the run in this folder."),
     click.option("--every", metavar="UPDATES|TIME", help=f"Such as 200, 30s, 5min. Default: {EVERY}."),
-    click.option("--keep", type=click.IntRange(min=1), default=3, show_default=True, help="How many checkpoints stay."),
+    click.option(
+        "--keep",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=3,
+        show_default=True,
+        help="How many checkpoints stay.",
+    ),
     click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
     click.option("--log", type=Place(), metavar="PATH", help="Write the curves: .csv, .jsonl, TensorBoard folder."),
 )

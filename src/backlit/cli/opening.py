@@ -85,7 +85,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
                          "Default: the first one of DATA, the last one of a saved run."),
             target_option,
             click.option("--hidden", type=Sizes(), help="For DATA: hidden sizes, such as 30 or 64,32.  [default: 3]"),
-            click.option("--batch", "--batch-size", type=click.IntRange(min=1), metavar="ROWS",
+            click.option("--batch-size", "--batch", "batch", type=click.IntRange(min=1), metavar="ROWS",
                          help="For DATA: rows of a batch.  [default: 4]"),
             click.option("--rate", type=click.FloatRange(min=0), metavar="RATE",
                          help="For DATA: learning rate.  [default: 0.5]"),
@@ -127,9 +127,7 @@ def _run_of(asked: Asked) -> Run:
     batch, seed = asked.batch or 4, asked.seed or 0
     if asked.data is None:
         if is_model(Path(source)):
-            raise BadInput(
-                f"{source} doesn't say how it was trained: name the data, too, {source} DATA."
-            )
+            raise BadInput(f"{source} doesn't say how it was trained: name the data, too, {source} DATA.")
         rows = divided(load_dataset(source, target), None, seed, stored_preparation(source)).train
         net = network_for(rows, (3,) if asked.hidden is None else asked.hidden, "sigmoid")
         rate = 0.5 if asked.rate is None else asked.rate

@@ -15,7 +15,7 @@ from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
 from ..data.arrays import blocks
 from ..data.columns import Unseen
-from ..engines import ENGINES
+from ..engines import ENGINES, chosen
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
@@ -43,6 +43,7 @@ from .watching import check_watching, draw_curves, picture_options, show_watched
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
 RATES = {"sgd": 0.1, "adam": 0.01, "adamw": 0.01}
+NO_CORE = "the compiled core is missing: NumPy trains, more slowly; backlit info tells how to get it"
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
@@ -85,15 +86,18 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @target_option
 @network_options
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave this column of a table out; may be repeated.")
-@click.option("--epochs", type=click.IntRange(min=1), help=f"Default: about {UPDATES} updates, 5 epochs at least.")
-@click.option("--batch-size", "--batch", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), metavar="N", help=f"Default: about {UPDATES} updates, 5 epochs at least."
+)
+@click.option("--batch-size", "--batch", type=click.IntRange(min=1), metavar="ROWS", default=32, show_default=True,
+              help="Rows of a batch.")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(list(RATES)), default="adamw", show_default=True)
-@click.option("--rate", type=float, help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
+@click.option("--rate", type=float, metavar="RATE", help="The (highest) learning rate. Default: 0.01; for sgd 0.1.")
 @click.option("--schedule", type=click.Choice(SCHEDULES), default="one-cycle", show_default=True)
-@click.option("--momentum", type=float, default=0.0, show_default=True, help="For sgd.")
-@click.option("--weight-decay", type=float, help="For adamw. Default: 0.1.")
+@click.option("--momentum", type=float, metavar="SHARE", default=0.0, show_default=True, help="For sgd.")
+@click.option("--weight-decay", type=float, metavar="DECAY", help="For adamw. Default: 0.1.")
 @seed_option
-@click.option("--engine", default="auto", show_default=True, help="See: backlit info.")
+@click.option("--engine", metavar="ENGINE", default="auto", show_default=True, help="See: backlit info.")
 @click.option("--validation", type=float, metavar="SHARE", help="Share of the rows to validate with after each epoch.")
 @click.option("--early-stopping", type=click.IntRange(min=1), metavar="EPOCHS", help="Patience; validates with 0.1.")
 @click.option("--save", "save_to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the model.")
@@ -163,11 +167,10 @@ def command(
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
-        click.echo(
-            f"{describe(net)}: {net.n_parameters:,} parameters · {counted(len(parts.train), 'row')} to train on · "
-            f"{counted(per_epoch, 'update')} an epoch",
-            err=True,
-        )
+        size, updates = f"{net.n_parameters:,} parameters", f"{counted(per_epoch, 'update')} an epoch"
+        click.echo(f"{describe(net)}: {size} · {counted(len(parts.train), 'row')} to train on · {updates}", err=True)
+        if engine == "auto" and chosen(engine) != "native":
+            click.echo(NO_CORE, err=True)
     state, history = fit(
         net,
         opt,

@@ -149,11 +149,19 @@ class Dataset:
         return f"Dataset({n} rows of {n_in} inputs, {self._x.dtype}; {answer})"
 
     def check_inputs(self, net: Net) -> None:
-        """BadInput unless x has one column per input of the network."""
+        """BadInput unless x has one column per input of the network, and is prepared."""
+        self._check_prepared()
         if self._x.shape[1] != net.sizes[0]:
             raise BadInput(
                 f"x has shape {self._x.shape}: wanted ({len(self)}, {net.sizes[0]}) for a network with "
                 f"{net.sizes[0]} inputs; change the first size of the network or the columns of x"
+            )
+
+    def _check_prepared(self) -> None:
+        if self._categories is not None:
+            raise BadInput(
+                "this table holds texts or missing values, which a network can't take: prepare it first with "
+                "p = bl.Preparation.learn(data); data = p.apply_to(data)"
             )
 
     def targets(self, net: Net) -> Array:
@@ -164,11 +172,7 @@ class Dataset:
         is a sigmoid. An (N, n_out) matrix passes unchanged. New arrays are float32, or float64 where x is.
         Raises BadInput where widths differ or the loss has no meaning for a value.
         """
-        if self._categories is not None:
-            raise BadInput(
-                "this table holds texts or missing values, which a network can't take: prepare it first with "
-                "p = bl.Preparation.learn(data); data = p.apply_to(data)"
-            )
+        self._check_prepared()
         key = (net.sizes[-1], net.output, net.loss)
         if self._last is None or self._last[0] != key:
             dtype = np.float64 if self._x.dtype == np.float64 else np.float32

@@ -70,9 +70,26 @@ def read_table(
     own = [name for name, texts in zip(names, categories or (), strict=False) if texts and 2 < len(texts) == len(y)]
     if own:
         notes.append(f"every row has a text of its own in {listed(own, EVERY)}: drop it if that is a name")
+    notes += _gaps(x, names, categories)
     return Dataset(
         x, y, columns=names, categories=categories, target=known[position], note="; ".join(filter(None, notes))
     )
+
+
+def _gaps(x: Array, names: list[str], categories: tuple[Categories, ...] | None) -> list[str]:
+    """Which columns lack values, in how many rows, and what a Preparation does about it; nothing if none does."""
+    counts = np.isnan(x).sum(axis=0).tolist()
+    texts = categories or (None,) * len(names)
+    found: list[str] = []
+    for of_texts, remedy in ((False, "the column's mean stands there"), (True, "a category of its own")):
+        told = [
+            f"{listed([name])} in {count:,} row{'s' * (count > 1)}"
+            for name, count, known in zip(names, counts, texts, strict=True)
+            if count and (known is not None) == of_texts
+        ]
+        if told:
+            found.append(f"missing: {listed(told, EVERY)} ({remedy})")
+    return found
 
 
 Found = tuple[Array, list[str], tuple[Categories, ...] | None, list[InputColumn], Array, str]

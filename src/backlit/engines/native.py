@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +28,9 @@ try:
 except ImportError as error:
     _core: Any = None
     _REASON = (
-        f"the compiled core is not there ({error}). Install a C++ compiler, such as Debian's package g++, and then "
-        "backlit again: pip install --force-reinstall --no-binary backlit backlit, or pip install . in a clone"
+        f"the compiled core is missing ({error.msg}). Install a C++ compiler, such as Debian's package g++, and then "
+        "backlit again: in a clone make clean train, or pip install .; elsewhere "
+        "pip install --force-reinstall --no-binary backlit backlit"
     )
 else:
     _core, _REASON = _compiled, "ready"
@@ -66,19 +67,35 @@ def say_on_bus_error(line: str) -> None:
         _core.say_on_bus_error(f"{line}\n")
 
 
+def addresses(items: Sequence[Any]) -> NDArray[np.int64]:
+    """``id`` of every item (N,). The core reads them off the list: the items, all over the memory, are not touched."""
+    if _core and type(items) is list:
+        ids: NDArray[np.int64] = _core.addresses(items)
+        return ids
+    return np.fromiter(map(id, items), np.int64, len(items))
+
+
+def shuffle_both(items: list[Any], rows: NDArray[np.int64], words: Sequence[int]) -> tuple[int, ...]:
+    """The exchanges of Python's random.shuffle on ``items``, done to rows (N,) too: see nielsen/shuffling.py.
+
+    words: (625,) of the generator's state; those after it are returned.
+    """
+    return tuple(_available_core().shuffle_both(items, rows, words))
+
+
 def forward(net: Network, state: State, x: ArrayLike) -> Floats:
-    """Outputs (N, n_out) for x (N, n_in). To the bit, a row's outputs don't depend on the other rows."""
+    """Outputs (N, n_out) for x (N, n_in). To the bit, a row's outputs don't depend on the other rows, nor on threads:
+    BACKLIT_NUM_THREADS, or as many as pay for so many rows."""
     x = np.asanyarray(x)
     if x.ndim != 2 or x.shape[1] != net.sizes[0]:
         raise BadInput(f"forward: x must have shape (N, {net.sizes[0]}), one example per row; got {x.shape}.")
     out = np.empty((len(x), net.sizes[-1]), state.dtype)
     piece = max(1, CONVERT_PIECE_BYTES // (x.shape[1] * state.dtype.itemsize))
-    step = len(x) if _fits_core(x, state.dtype) else piece
+    step, threads = len(x) if _fits_core(x, state.dtype) else piece, threads_wanted()
     for start in range(0, len(x), max(1, step)):
         part = _converted(x[start : start + step], state.dtype)
-        _available_core().forward(
-            net.sizes, net.activations, _converted(state.parameters, state.dtype), part, out[start : start + step]
-        )
+        parameters = _converted(state.parameters, state.dtype)
+        _available_core().forward(net.sizes, net.activations, parameters, part, out[start : start + step], threads)
     return out
 
 
@@ -119,7 +136,7 @@ class Engine:
             update=state.step - state.started,
             targets=_converted(data.targets(net), self._dtype),
             weights=None if data.sample_weight is None else _converted(data.sample_weight, self._dtype),
-            threads=_threads(threads),
+            threads=threads_wanted(threads),
         )
 
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -197,8 +214,8 @@ def _settings(opt: Optimizer) -> dict[str, Any]:
     }
 
 
-def _threads(threads: int | None) -> int:
-    """How many, 0 for automatic."""
+def threads_wanted(threads: int | None = None) -> int:
+    """The number given, or that of BACKLIT_NUM_THREADS; 0 for automatic. BadInput for what is no such number."""
     value: Any = os.environ.get("BACKLIT_NUM_THREADS") or 0 if threads is None else threads
     where = "BACKLIT_NUM_THREADS" if threads is None else "threads"
     try:

@@ -6,7 +6,6 @@ Here is decided which of the two; the engines' loop itself is training.train.
 
 from __future__ import annotations
 
-import operator
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..batches import Rows, steps_per_epoch
+from ..engines.native import addresses
 from ..errors import BadInput, Diverged
 from ..network import Network as Specification
 from ..optimizers import SGD
 from ..state import State, state_from
 from ..training import Progress, train
 from .columns import Array, Shaper
+from .shuffling import shuffle_both
 from .stacked import Kept, Stacked
 
 
@@ -76,7 +77,7 @@ class Epochs:
     columns: bool
     update: Callable[[Sequence[Any]], None]
     stacked: Stacked | None = None
-    laid: list[Any] = field(default_factory=list)  # the training data as it was last seen
+    laid: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # the training data as last seen: ids of pairs
     laid_rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # and its rows
 
     def __post_init__(self) -> None:
@@ -98,31 +99,26 @@ class Epochs:
 
     def rows(self) -> tuple[Stacked, Rows]:
         """The training data as matrices, and the rows there in its order now."""
-        untouched = len(self.training) == len(self.laid) and all(map(operator.is_, self.training, self.laid))
-        if self.stacked and untouched:
+        ids = addresses(self.training)
+        if self.stacked and np.array_equal(ids, self.laid):
             return self.stacked, self.laid_rows
-        rows = self.stacked.rows(self.training) if self.stacked else None
+        rows = self.stacked.rows(ids) if self.stacked else None
         if self.stacked is None or rows is None:
             kept: Kept = vars(self.network).setdefault("_kept", Kept())
             self.stacked = kept.of(self.training, self.network.sizes[0], self.network.sizes[-1], self.shaper)
             return self.rows()
-        self.laid, self.laid_rows = list(self.training), rows
+        self.laid, self.laid_rows = ids, rows
         return self.stacked, rows
 
     def shuffle(self) -> None:
-        """Does to the reader's list what ``random.shuffle`` does, with the same random numbers.
-
-        Where the list is stacked, its row numbers are shuffled and the list is laid out by them: cheaper than to
-        look for the row of every pair afterwards.
-        """
+        """``random.shuffle`` of the reader's list. The row numbers of a stacked one go along, which is cheaper than to
+        look for the row of every pair afterwards."""
         if self.stacked is None:
             random.shuffle(self.training)
             return
-        stacked, rows = self.rows()
-        order = rows.tolist()
-        random.shuffle(order)
-        self.laid, self.laid_rows = [stacked.pairs[row] for row in order], np.array(order)
-        self.training[:] = self.laid
+        rows = self.rows()[1].copy()  # nobody's order changes under a run that still reads it
+        shuffle_both(self.training, rows)
+        self.laid, self.laid_rows = addresses(self.training), rows
 
     def run(self, epoch: int) -> None:
         """Epoch number ``epoch``, from 0: shuffles the training data and goes through it."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset
+from ..engines.native import addresses
 from .columns import Array, Pair, Shaper
 
 VERIFIED = 100  # columns looked at together: they stay in the processor's cache
@@ -38,16 +39,15 @@ class Stacked:
         self._prints = fingerprints(xs, x), fingerprints(ys, y)
         self.data = Dataset(x, y)
 
-    def rows(self, pairs: Sequence[Any]) -> NDArray[np.int64] | None:
-        """The row number of each pair; None if there is one that was never stacked."""
-        ids = np.fromiter(map(id, pairs), np.int64, len(pairs))
+    def rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """The row number of each pair, by its id; None if there is one that was never stacked."""
         places = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
         return self._row[places] if np.array_equal(self._ids[places], ids) else None
 
     def holds(self, pairs: Sequence[Any], n_in: int, n_out: int) -> bool:
         """Whether all ``pairs`` are here, for these sizes, with the numbers that they have now."""
         fits = self._as_given and self.data.x.shape[1] == n_in and self.data.y.shape[1] == n_out
-        if not fits or self.rows(pairs) is None:
+        if not fits or self.rows(addresses(pairs)) is None:
             return False
         try:
             now = (

@@ -194,6 +194,10 @@ class Keeper:
                 inside = state.step % self.newest.batches != 0 and self.seen == self.newest.step
                 if state.step != self.written_step and (state.step == self.seen or inside):
                     self._write(state)
+                elif state.step != self.written_step and self.wanted.keep:
+                    files = _checkpoints(self.folder)
+                    remains = f"goes on from update {_step(files[0])}, the newest" if files else "begins anew"
+                    _say(f"there is none of update {state.step}: --resume (resume=True) {remains}.")
         finally:
             if self.lock is not None:
                 os.close(self.lock)

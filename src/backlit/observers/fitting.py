@@ -111,7 +111,7 @@ def fit(
     if newest is not None:
         state = newest.state()
     if history.interrupted:
-        print(f"interrupted: the state of the last finished step is kept, update {state.step}.", file=sys.stderr)
+        print(f"interrupted: the result is the state of the last finished step, update {state.step}.", file=sys.stderr)
     elif validator is not None and validator.best is not None:
         state = validator.best
     return state, history

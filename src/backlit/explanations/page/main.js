@@ -214,7 +214,8 @@ function listen() {
 }
 
 async function begin() {
-  const about = `${page.network} · ${page.optimizer}, rate ${show(page.steps[0].rate)}`;
+  const which = page.steps.length > 1 ? "" : `update ${page.steps[0].step + 1} · `; // of several, the slider tells
+  const about = `${which}${page.network} · ${page.optimizer}, rate ${show(page.steps[0].rate)}`;
   byId("about").textContent = about;
   document.title = `backlit: ${page.network}`;
   if (typeof DecompressionStream === "undefined") {
