@@ -84,7 +84,7 @@ def test_the_next_steps_of_a_saved_model(run):
 
 def test_train_watches_reports_and_plots(run, tmp_path):
     requires("matplotlib", _has_matplotlib(), 'pip install "backlit[plot]"')
-    options = ["--epochs", "3", "--quiet", "--watch", "0,5,11", "--report", "run.html", "--plot", "curves.png"]
+    options = ["--epochs", "3", "--watch", "0,5,11", "--report", "run.html", "--plot", "curves.png"]
     code, out, _ = run("train", "iris", *options)
     assert code == 0
     lines = out.splitlines()

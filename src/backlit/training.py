@@ -377,8 +377,7 @@ class _Run:
             )
         raise Diverged(
             f"train: {where} (step {step}) left the finite numbers: the loss before it was {loss:.6g}, the rate "
-            f"{rate:g}. Try a rate ten times smaller, and scale the inputs (and targets that are large numbers). "
-            "This exception's .state is the last finite one.",
+            f"{rate:g}. Try a rate ten times smaller, and scale the inputs (and targets that are large numbers).",
             state,
         )
 

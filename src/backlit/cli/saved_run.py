@@ -31,7 +31,7 @@ from .train import divided
 from .watching import Run
 
 LOOKED_AT = 2000  # files and folders around a model
-MEANT = {"data": str, "target": str | None, "validation": float | None, "epochs": int}
+MEANT = {"data": str, "target": str | None, "drop": list | None, "validation": float | None, "epochs": int}
 PLANNED = {"seed": int, "batch_size": int, "order": str, "engine": str, "rows": str, "data": str, "dtype": str}
 
 
@@ -111,7 +111,8 @@ class SavedRun:
         if data is None and not known:
             said = f"{self.source}: its data {named!r:.200} isn't here any more"
             raise BadInput(f"{said}: name both, {self.source} DATA.")
-        raw = load_dataset(named, target or (self.note["target"] if self.note else None))
+        note = self.note or {"target": None}
+        raw = load_dataset(named, target or note["target"], drop=note.get("drop") or ())
         validation = self.note["validation"] if self.note else None
         wanted = {name: self.plan[name] for name in ("rows", "data")}
         if marks_of(raw) == wanted:
@@ -169,6 +170,8 @@ def _checked(source: Path, plan: Any, note: Any, folders: Sequence[Path], newest
     for record, wanted in records:
         if not isinstance(record, dict) or any(not isinstance(record.get(n), kind) for n, kind in wanted.items()):
             raise BadInput(f"{damaged}.")
+    if note is not None and not all(isinstance(name, str) for name in note.get("drop") or ()):
+        raise BadInput(f"{damaged}.")
     if note is not None and note["epochs"] < 1:
         raise BadInput(f"{damaged}.")
     own = "of your own"
