@@ -13,7 +13,7 @@ from refusals import refusal
 from requires import requires
 
 import backlit as bl
-from backlit.advice.batch_size import BatchAdvice, BatchSize, Trial
+from backlit.advice.batch_size import BatchAdvice, BatchSize, Trial, _check
 from backlit.advice.example_page import png
 from backlit.advice.tables import duration
 from backlit.state import Layers
@@ -296,3 +296,71 @@ def test_losses_of_a_report_are_those_of_evaluate():
     state = bl.initial_state(net)
     losses = bl.example_report(net, state, data).losses
     assert losses.mean() == pytest.approx(bl.evaluate(net, state, data)[0], rel=1e-5)
+
+
+def test_a_network_may_name_a_class_that_no_row_has():
+    net = bl.Network([4, 3], output="softmax", loss="cross_entropy")
+    state = bl.state_from(net, [np.zeros((4, 3))], [[0.0, 0.0, 5.0]])  # always the third class
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    report = bl.example_report(net, state, (x, np.eye(3)[np.arange(20) % 2]), largest=20)
+    assert {example.prediction for example in report.largest} == {2}
+    assert [summary.rows for summary in report.classes] == [10, 10, 0]
+
+
+def test_the_sides_of_one_output_are_those_of_the_score():
+    """Targets of −1 and 1 meet at 0: what evaluate counts as right, the report reads as the label."""
+    net = bl.Network([1, 1], output="tanh", loss="quadratic")
+    state = bl.state_from(net, [[[0.2]]])  # outputs well below ½
+    x = np.linspace(-2, 2, 40)[:, None]
+    data = bl.Dataset(x, np.where(x[:, 0] > 0, 1, -1))
+    report = bl.example_report(net, state, data, largest=40)
+    assert bl.evaluate(net, state, data)[1] == 1.0
+    assert all(example.label == example.prediction for example in report.largest)
+
+
+def test_what_a_report_needs_of_a_memory_map_is_not_all_of_it(tmp_path, monkeypatch):
+    """Some rows of a file are read block by block, and give what the same rows in memory give."""
+    from backlit.data.mapped_rows import RowView
+
+    net, data = digits(300)
+    np.save(tmp_path / "x.npy", data.x)
+    rows = np.arange(0, 300, 2)
+    mapped = bl.Dataset(np.load(tmp_path / "x.npy", mmap_mode="r"), data.y, classes=range(10)).take(rows)
+    state = bl.initial_state(net)
+    expected = bl.example_report(net, state, data.take(rows), largest=7)
+    monkeypatch.setattr(RowView, "__array__", None)
+    found = bl.example_report(net, state, mapped, largest=7)
+    assert np.array_equal(found.norms, expected.norms) and found.largest == expected.largest
+    assert np.array_equal(found.images, expected.images)
+
+
+def test_what_the_advice_refuses():
+    net, data = digits(40)
+    for name, values in (("batch_size", ("a", 0, 2.5, True)), ("epochs", (0, 2.5, "3", True))):
+        for value in values:
+            told = refusal(bl.advise_batch_size, net, data, rate=0.1, **{name: value})
+            assert f"{name} must be a whole number" in told
+    assert "state must be" in refusal(bl.advise_batch_size, net, data, state=3)
+    assert "lowest < highest" in refusal(bl.range_test, net, bl.SGD(1.0), data, lowest="a")
+
+
+def test_the_check_of_summed_batches_is_that_of_mean_ones():
+    """A sum over B rows is B times their mean: the same steps come at a rate B times smaller."""
+    net, data = digits()
+    total = bl.Network(net.sizes, hidden="relu", output="softmax", loss="cross_entropy", reduction="sum")
+    state = bl.initial_state(net)
+    mean, summed = (_check(n, data, state, data, 8, 0.4, 20.0, seed=0) for n in (net, total))
+    for one, other, size in zip(mean[:2], summed[:2], (8, 16), strict=True):
+        assert other.rate == pytest.approx(one.rate / size)
+        assert other.losses == pytest.approx(one.losses, rel=1e-3)
+
+
+def test_a_loss_near_zero_that_ripples_has_not_run_away():
+    """Rows of very different sizes: the smoothed difference to the beginning passes below 0; nothing doubles there."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 3)) * np.exp(2.0 * random.normal(size=(400, 1)))
+    y = x @ [[1.0], [2.0], [-1.0]]
+    net = bl.Network([3, 1])
+    test = bl.range_test(net, bl.Adam(0.1), (x, y), batch_size=32, seed=3)
+    first = bl.evaluate(net, bl.initial_state(net, seed=3), (x, y))[0]
+    assert test.smooth[-1] > test.smooth.min() + 0.05 * first, "it has risen where it ends"

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torch_loops import B, Bn, R, X, Y, adam, net, net1, observed, sgd
 
+import backlit as bl
+
 WRONG = []
 
 
@@ -236,3 +238,47 @@ bad("changed_outside")(manual)
 @pytest.mark.parametrize(("name", "loop", "make", "optimizer"), WRONG, ids=lambda f: f if isinstance(f, str) else "")
 def test_a_planted_mistake_is_named(name, loop, make, optimizer):
     assert observed(loop, make, optimizer)[1] == [name]
+
+
+def test_gradients_cleared_before_the_update():
+    model = net()
+    held = sgd(model)
+    with bl.audit(model, held) as log:
+        for x, y in B():
+            fl(model(x), y).backward()
+            held.zero_grad()
+            held.step()
+    (found,) = log.report().findings
+    assert found.name == "zero_gradient"
+    assert "a zero_grad() between backward and step" in found.text
+
+
+def test_a_decay_by_hand_is_no_rounding():
+    def loop(m, o):
+        for x, y in B():
+            o.zero_grad()
+            fl(m(x), y).backward()
+            o.step()
+            for p in m.parameters():
+                p.data.mul_(1 - 0.05 * 1e-4)
+
+    assert observed(loop, net, sgd)[1] == ["changed_outside"]
+
+
+def test_a_look_at_a_point_nearby_is_no_change():
+    def loop(m, o):  # sharpness-aware minimisation, by hand
+        for x, y in B():
+            o.zero_grad()
+            fl(m(x), y).backward()
+            away = [0.05 * p.grad for p in m.parameters()]
+            with torch.no_grad():
+                for p, e in zip(m.parameters(), away, strict=True):
+                    p.add_(e)
+            o.zero_grad()
+            fl(m(x), y).backward()
+            with torch.no_grad():
+                for p, e in zip(m.parameters(), away, strict=True):
+                    p.sub_(e)  # back again, but for rounding
+            o.step()
+
+    assert observed(loop, net, sgd)[1] == []

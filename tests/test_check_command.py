@@ -185,6 +185,7 @@ def test_classes_like_the_books(tmp_path, old, new, told):
         ("def backprop(w, b, x, y):\n    while True: print('x' * 1000)\n", "stopped after 3 s"),
         ("def backprop(w, b, x, y):\n    return w[9]\n", "line 2: IndexError"),
         ("def backprop(w, b, x, y):\n    return 3\n", "must return a pair"),
+        ("def backprop(w, b, x, y):\n    return w[0].ravel(), 1\n", "it returned (an array of shape (20,), 1)"),
         ("def backprop(w, b, x, y):\n    return [None], ['a']\n", "arrays of numbers"),
         ("import sys\nsys.exit(3)\n", "line 2: SystemExit"),
         ("import os\nos._exit(5)\n", "exit code 5"),
@@ -204,3 +205,27 @@ def test_whatever_the_file_does_becomes_one_line(tmp_path, text, wanted):
 
 def test_no_such_file():
     assert "there is no file" in check("nowhere.py").stderr
+
+
+LOGISTIC = """
+import numpy as np
+class Kept:  # as arrays of other libraries are
+    def __init__(self, array): self.array = array
+    def __array__(self, dtype=None): return self.array
+def backprop(weights, biases, x, y):
+    a = 1 / (1 + np.exp(-(x @ weights[0] + biases[0])))
+    delta = (a - y) * a * (1 - a) / len(x)
+    dW, db = x.T @ delta, delta.sum(axis=0)
+    return ANSWER
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "form"), [("dW, db", "the arrays of the one layer, without lists"), ("[Kept(dW)], [Kept(db)]", "")]
+)
+def test_a_network_of_one_layer(tmp_path, answer, form):
+    (tmp_path / "theirs.py").write_text(LOGISTIC.replace("ANSWER", answer))
+    done = check(tmp_path / "theirs.py", "--sizes", "4,3")
+    assert done.returncode == 0, done.stderr
+    assert form in done.stdout
+    assert "It printed" not in done.stdout

@@ -84,7 +84,7 @@ def test_the_next_steps_of_a_saved_model(run):
 
 def test_train_watches_reports_and_plots(run, tmp_path):
     requires("matplotlib", _has_matplotlib(), 'pip install "backlit[plot]"')
-    options = ["--epochs", "3", "--quiet", "--watch", "0,5,11", "--report", "run.html", "--plot", "curves.png"]
+    options = ["--epochs", "3", "--watch", "0,5,11", "--report", "run.html", "--plot", "curves.png"]
     code, out, _ = run("train", "iris", *options)
     assert code == 0
     lines = out.splitlines()
@@ -125,3 +125,15 @@ def test_mistakes_are_told_in_one_line(run, argv, code, told):
     found, _, err = run(*argv)
     assert found == code
     assert told in " ".join(err.split())
+
+
+def test_a_step_that_the_run_has_not_made_is_told(run):
+    """A run of 10 epochs of 4 updates that was stopped early: the model is its best state, and no file says when."""
+    stopped = ("--early-stopping", "1", "--rate", "0.3", "--epochs", "10")
+    assert run("train", "iris", "--quiet", "--hidden", "3", *stopped, "--save", "m")[0] == 0
+    best = bl.load("m")[2].step
+    assert best < 39
+    _, out, err = run("explain", "m", "--at", f"{best - 1},39")
+    assert f"what was kept of it ends at update {best}, and this is how it goes on from there" in err
+    assert "update 40 (step 39)" in out
+    assert "goes on" not in run("explain", "m", "--at", best - 1)[2]

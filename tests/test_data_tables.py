@@ -221,7 +221,7 @@ def test_columns_are_taken_or_dropped_by_name(tmp_path):
     assert load_dataset(path, "t", columns=["b", "a"]).x.tolist() == [[2, 1], [4, 3], [6, 5]]
     assert load_dataset(path, drop=["t", "c"]).target == "b"
     assert "'d' to drop" in told(path, drop=["d"])
-    assert "one column" in told(path, drop=["a", "b", "c"])
+    assert "keeps t after dropping" in told(path, drop=["a", "b", "c"])
     assert "no column 'z'" in told(path, columns=["z"])
     assert "digits is none" in refusal(load_dataset, "digits", drop=["d"])
 

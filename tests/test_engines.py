@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 import pytest
 from ladder import NETWORKS, OPTIMIZERS, batch, far, states
+from refusals import refusal
 from requires import requires
 
 import backlit as bl
@@ -185,3 +186,13 @@ def test_a_wrong_engine_is_caught(monkeypatch):
     monkeypatch.setattr(reference, "chain", type("Wrong", (), {"step": staticmethod(wrong_step)}))
     trace, _, after, before = one_step("reference", NETWORKS["linear-quadratic"], bl.SGD(0.5), "float64")
     assert far(after.parameters - before.parameters, trace.update.flat) > CLOSE["float64"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rates", [[1.0, 2.0, 3.0], "a", [[1.0, 2.0]]], ids=str)
+def test_odd_rates_are_refused_by_every_engine(engine, rates):
+    reason = bl.available_engines()[engine]
+    requires(engine, reason == "ready", reason)
+    net = bl.Network([2, 1])
+    opened = bl.open_engine(engine, net, bl.SGD(0.1), bl.initial_state(net), (np.ones((4, 2)), np.ones((4, 1))))
+    assert "rates must be 2 numbers" in refusal(opened.advance, np.zeros((2, 3), int), rates)

@@ -206,3 +206,9 @@ def test_a_watched_step_is_explained_by_its_replay():
     data = np.ones((4, 2)), np.ones((4, 1))
     (watched,) = [w for p in bl.train(net, bl.SGD(0.1), data, batch_size=2, epochs=1, watch=[1]) for w in p.watched]
     assert bl.explain(watched, 1, 0, 0).product == bl.explain(watched.trace(), 1, 0, 0).product
+
+
+def test_a_batch_of_one_is_one_example():
+    net = bl.Network([2, 1])
+    told = str(bl.explain(bl.step(net, bl.SGD(0.1), bl.initial_state(net), np.ones((1, 2)), np.ones((1, 1)))))
+    assert told.splitlines()[0].endswith("the mean over 1 example")

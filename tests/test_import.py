@@ -97,6 +97,9 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2, stop)
     assert 0 < json.loads(json.loads((tmp_path / "to" / "import.json").read_text())[1])["written"] < 1600
+    for unfinished in (tmp_path / "to", tmp_path / "to" / "x.npy"):
+        with pytest.raises(bl.BadInput, match="isn't finished: run the same"):
+            bl.load_dataset(unfinished)
     with pytest.raises(bl.BadInput, match="unfinished import of other"):
         run([tmp_path / "t.csv"], tmp_path / "to", share=0.3)
     seen = []

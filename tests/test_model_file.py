@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ladder import NETWORKS, OPTIMIZERS, states
+from refusals import refusal
 from safetensors.numpy import save as to_bytes
 
 import backlit as bl
@@ -322,6 +323,14 @@ class TestStates:
             with pytest.raises(ValueError):
                 array[...] = 0
         assert repr(state) == "State(sizes=[4, 3, 2], float32, step 0, slots: first_moment, second_moment)"
+
+
+def test_what_a_run_was_given_must_be_plain_too(tmp_path):
+    net, opt = bl.Network([2, 1]), bl.SGD(0.1)
+    state = bl.initial_state(net, opt)
+    assert "run must be a dict" in refusal(bl.save, tmp_path / "m", net, opt, state, run=[1])
+    assert "run must be plain JSON" in refusal(bl.save, tmp_path / "m", net, opt, state, run={"plan": object()})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_called_one(tmp_path):

@@ -230,9 +230,9 @@ def test_the_curve_of_a_run_comes_near_the_truth():
 def test_points_don_t_depend_on_how_the_loop_is_cut():
     net, _, data, _, _ = small(230)
     histories = []
-    for stretch in (1, 7, None):
+    for every in (1, 7, None):
         history = bl.History()
-        for progress in bl.train(net, bl.SGD(0.1), data, batch_size=16, epochs=9, noise=True, stretch=stretch):
+        for progress in bl.train(net, bl.SGD(0.1), data, batch_size=16, epochs=9, noise=True, reports_every=every):
             history(progress)
         histories.append((history.noise_step, history.gradient_square, history.gradient_variance))
     assert histories[0] == histories[1] == histories[2]
@@ -252,7 +252,7 @@ def test_a_resumed_run_has_the_curve_of_one_never_interrupted(tmp_path):
 
 def test_a_last_batch_of_one_row_is_left_out():
     net, _, (x, y), _, _ = small(33)
-    progress = list(bl.train(net, bl.SGD(0.1), (x, y), batch_size=16, epochs=1, noise=True, stretch=1))
+    progress = list(bl.train(net, bl.SGD(0.1), (x, y), batch_size=16, epochs=1, noise=True, reports_every=1))
     assert [p.rows for p in progress] == [16, 16, 1]
     assert np.isfinite(progress[1].noise).all() and np.isnan(progress[2].noise).all()
     _, history = bl.fit(net, bl.SGD(0.1), (x, y), batch_size=16, epochs=3, noise=True, progress=False)
@@ -268,3 +268,12 @@ def test_what_can_t_be_measured_is_refused():
     history = bl.History(noise_step=[100], gradient_square=[-1.0], gradient_variance=[2.0])
     assert history.noise_scale == [float("inf")] and history.mean_noise_scale() == float("inf")
     assert np.isnan(bl.History().mean_noise_scale())
+
+
+def test_a_short_last_point_weighs_little_in_the_mean():
+    """201 updates: the last point is a single batch, whose quotient says nothing."""
+    history = bl.History(noise_step=[100, 200, 201], gradient_square=[9.0, 2.0, 5.0], gradient_variance=[1.0, 8.0, 900])
+    assert history.mean_noise_scale() == pytest.approx((100 * 8 + 900) / (100 * 2 + 5))
+    assert history.mean_noise_scale(1.0) == pytest.approx((100 * 1 + 100 * 8 + 900) / (100 * 9 + 100 * 2 + 5))
+    resumed = bl.History(noise_step=[800, 900], gradient_square=[1.0, 2.0], gradient_variance=[5.0, 8.0])
+    assert resumed.mean_noise_scale() == pytest.approx(4.0)

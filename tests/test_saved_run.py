@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import backlit as bl
 from backlit.cli import main
 from backlit.cli.common import preparation_of
+from backlit.model_file import load_run
 from backlit.observers import kept_steps
 
 STEPS = (0, 37, 58)
@@ -152,3 +154,25 @@ def test_hostile_records_of_a_run_are_refused(run, tmp_path):
         code, _, err = run("step", "m", "--at", "0")
         assert code == 1 and len(err.splitlines()) == 1
         assert "record of the run" in err or "order of the rows" in err
+
+
+def test_a_hostile_record_neither_hangs_nor_reaches_the_terminal(run, tmp_path):
+    """Whoever opens a stranger's model: pipes aren't read, escapes don't arrive, what is missing is told."""
+    assert run(*TRAIN, "--save", "m")[0] == 0
+    net, opt, state = bl.load("m")
+    good = load_run("m")
+    os.mkfifo(tmp_path / "pipe.csv")  # reading it would wait for ever
+    lacking = {name: value for name, value in good["plan"].items() if name != "optimizer"}
+    for plan, note, told in [
+        (lacking, {}, "record of the run"),
+        ({}, {"data": str(tmp_path / "pipe.csv")}, "isn't here any more"),
+        ({}, {"data": "a" * 9000}, "isn't here any more"),
+        ({}, {"epochs": -(10**4000)}, "record of the run"),
+        ({"rows": "\x1b[31mred\x07"}, {}, "\\x1b[31mred"),
+        ({"engine": "\x1b]0;title\x07"}, {}, "\\x1b]0;title"),
+    ]:
+        whole = plan if plan is lacking else good["plan"] | plan
+        bl.save("bad", net, opt, state, run={"plan": whole, "note": good["note"] | note})
+        code, _, err = run("step", "bad", "--at", "3")
+        assert told in err and "\x1b" not in err and "inside backlit" not in err and len(err) < 1000, err
+        assert code == (0 if "title" in told else 1)

@@ -51,6 +51,13 @@ class TestReference:
             "    1", "", "Then more.", "",
         ]  # fmt: skip
 
+    def test_a_sentence_that_goes_on_in_the_next_line_stays_with_its_term(self):
+        lines = ["Draws.", "", "x: a square by default, those with the largest", "weights first.", "Raises BadInput."]
+        assert docstrings.restructured(lines) == [
+            "Draws.", "", "", "``x``", "    a square by default, those with the largest", "    weights first.", "",
+            "Raises BadInput.", "",
+        ]  # fmt: skip
+
     def test_the_examples_in_docstrings_run(self):
         finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(verbose=False)
         for name in bl.__all__:

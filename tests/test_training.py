@@ -268,6 +268,65 @@ class TestInterrupt:
         assert np.array_equal(continued.parameters, final(engine="reference").parameters)
         assert continued.epoch_losses == final(engine="reference").epoch_losses
 
+    def test_where_several_hosts_train_no_second_engine_is_opened(self, monkeypatch):
+        """Ctrl-C on one host between the engine's steps and their record: the other hosts replay nothing with it."""
+        from backlit.engines import reference
+
+        opened, advance, calls = [], reference.Engine.advance, []
+
+        def interrupted(self, rows, rates=None):
+            losses = advance(self, rows, rates)
+            calls.append(losses)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return losses
+
+        class Steady(reference.Engine):
+            steady = 4
+
+            def __init__(self, *given):
+                super().__init__(*given)
+                opened.append(self)
+
+        monkeypatch.setattr(reference, "Engine", Steady)
+        monkeypatch.setattr(Steady, "advance", interrupted)
+        options = {"batch_size": 10, "epochs": 6, "seed": 4, "engine": "reference"}
+        state, history = bl.fit(NET, bl.Adam(0.05), DATA, progress=False, **options)
+        assert history.interrupted and len(opened) == 1
+        assert opened[0].state().step == 10 and state.step == 6, "4 + 1 + 1 updates are recorded, 4 aren't"
+        assert len(state.epoch_losses) == 1
+        monkeypatch.undo()
+        whole = final(engine="reference")
+        assert np.array_equal(final(state=state, engine="reference").parameters, whole.parameters)
+
+
+def test_reports_come_at_the_multiples_and_at_each_epochs_end(monkeypatch):
+    """Whatever the clock does: one that stands lets the loop's calls grow, one that runs cuts them short."""
+    from backlit import training
+
+    for clock in (lambda: 0.0, iter(range(10**6)).__next__):
+        monkeypatch.setattr(training, "perf_counter", clock)
+        for every in (1, 4, 7):
+            steps = [p.step for p in bl.train(NET, bl.SGD(0.1), DATA, batch_size=1, epochs=3, reports_every=every)]
+            assert {*range(every, 160, every), 53, 106, 159} <= set(steps)
+            assert steps == sorted(set(steps)) and np.diff([0, *steps]).max() <= every
+
+
+def test_weighted_batches_count_by_their_rows_in_the_loss_of_an_epoch():
+    """As scikit-learn reports it; evaluate divides by the weights of all rows instead."""
+    x, y, _ = DATA
+    s = np.linspace(0.1, 5.0, 53)
+    options = {"batch_size": 20, "epochs": 1, "order": "as_given", "progress": False}
+    state = bl.initial_state(NET, seed=1, dtype="float64")
+    parts = [np.arange(0, 20), np.arange(20, 40), np.arange(40, 53)]
+    losses = [bl.step(NET, bl.SGD(0.0), state, x[rows], y[rows]).example_losses for rows in parts]
+    expected = sum(len(rows) * np.average(loss, weights=s[rows]) for loss, rows in zip(losses, parts, strict=True)) / 53
+    _, history = bl.fit(NET, bl.SGD(0.0), bl.Dataset(x, y, s), state=state, **options)
+    assert history.loss == pytest.approx([expected])
+    overall = np.average(np.concatenate(losses), weights=s)
+    assert bl.evaluate(NET, state, bl.Dataset(x, y, s))[0] == pytest.approx(overall)
+    assert abs(overall - expected) > 1e-3 * expected, "they differ"
+
 
 class TestFit:
     def test_history_is_plain_lists(self):

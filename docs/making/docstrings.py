@@ -11,6 +11,7 @@ from typing import Any
 import backlit
 
 TERM = re.compile(r"^(X|[a-z_][\w.]*(?:, [a-z_]\w*)*):\s+(\S.*)$")
+SENTENCE = re.compile(r"[.!?:]\W*$")
 LITERAL = re.compile(r"(``.+?``)")
 SPECIAL = re.compile(r"[\\*|`]|_(?=\W|$)")
 
@@ -34,18 +35,19 @@ def restructured(lines: list[str]) -> list[str]:
     doctest = inside = False
     for line in lines:
         match = TERM.match(line)
+        goes_on = inside and bool(line.strip()) and (line.startswith("    ") or not SENTENCE.search(done[-1]))
         doctest = bool(line.strip()) and (doctest or line.lstrip().startswith(">>>"))
         if doctest:
             done.append(line)
         elif match:
             done += ["", f"``{match[1]}``", f"    {_escaped(match[2])}"]
-        elif inside and line.startswith("    "):
+        elif goes_on:
             done.append(f"    {_escaped(line.strip())}")
         else:
             if inside and line.strip():
                 done.append("")
             done.append(_escaped(line))
-        inside = bool(match) or (inside and line.startswith("    "))
+        inside = bool(match) or goes_on
     return [*done, ""]
 
 

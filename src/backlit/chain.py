@@ -226,8 +226,9 @@ def step(
 ) -> Trace:  # fmt: skip
     """One step of training on the batch x (B, n_in), y (B, n_out), written out; ``state`` is left as it is.
 
+    Raises BadInput for every other shape; nothing is broadcast.
     gradient: "backpropagation", or "finite_differences" (every parameter moved by 0.0001, in float64).
-    rate: instead of the optimizer's own. Raises BadInput for every other shape; nothing is broadcast.
+    rate: instead of the optimizer's own.
     """
     check_state("step", net, state)
     check_optimizer("step", opt)

@@ -20,12 +20,15 @@ class EngineUnavailable(RuntimeError):
 class Diverged(ArithmeticError):
     """Training left the finite numbers.
 
-    ``state`` is the last finite State: the one before the step that the message names.
+    ``state`` is the last finite State: the one before the step that the message names. A note under the traceback
+    says so; the message doesn't, because the command line, which prints it too, has no exceptions to look into.
     """
 
     def __init__(self, message: str, state: Any = None) -> None:
         super().__init__(message)
         self.state = state
+        if state is not None:
+            self.add_note("The .state of this exception is the last finite one.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.state)

@@ -81,14 +81,19 @@ def _one_hot(y: Floats) -> bool:
 def decided(outputs: Floats, targets: Floats) -> NDArray[np.bool_]:
     """Whether each row (N,) is right: the largest output; for one output or several labels, each on its own side.
 
-    The sides meet at ½ for targets of 0 and 1, at 0 for targets of −1 and 1.
+    Where the sides meet, ``middle_of`` says.
     """
     if outputs.shape[1] > 1 and (targets.sum(axis=1) == 1).all():
         right: NDArray[np.bool_] = outputs.argmax(axis=1) == targets.argmax(axis=1)
         return right
-    middle = 0.0 if (targets < 0).any() else 0.5
+    middle = middle_of(targets)
     agreed: NDArray[np.bool_] = ((outputs > middle) == (targets > middle)).all(axis=1)
     return agreed
+
+
+def middle_of(targets: Floats) -> float:
+    """Where the two sides of an output meet: at ½ for targets of 0 and 1, at 0 for targets of −1 and 1."""
+    return 0.0 if (targets < 0).any() else 0.5
 
 
 def accuracy(outputs: Floats, targets: Floats, s: Floats) -> float:

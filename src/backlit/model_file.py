@@ -57,11 +57,10 @@ def save(
     for name, vector in {"parameters": state.parameters, **state.slots}.items():
         if not np.isfinite(vector).all():
             raise BadInput(f"save: the state's {name} hold NaN or infinity; finite numbers are wanted.")
-    if not (preparation is None or isinstance(preparation, Mapping)):
-        raise BadInput(
-            "save: preparation must be a dict of plain JSON, such as Preparation.to_record() gives; "
-            f"got {preparation!r:.60}."
-        )
+    for name, given in (("preparation", preparation), ("run", run)):
+        if not (given is None or isinstance(given, Mapping)):
+            such = ", such as Preparation.to_record() gives" if name == "preparation" else ""
+            raise BadInput(f"save: {name} must be a dict of plain JSON{such}; got {given!r:.60}.")
     header = {
         "format": FORMAT,
         "network": {name: getattr(net, name) for name in Network.__dataclass_fields__},
@@ -87,7 +86,7 @@ def save(
     except (TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"save: {path}: the preparation must be plain JSON with finite numbers: {error}.") from None
+        raise BadInput(f"save: {path}: preparation and run must be plain JSON, numbers finite: {error}.") from None
 
 
 def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = lambda aside: None) -> None:

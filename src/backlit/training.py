@@ -70,7 +70,7 @@ class Progress:
     epochs, batches:  how many there are.
     losses:           reduced batch losses (k,) of the steps since the last Progress.
     rate:             learning rate of the last of them.
-    epoch_loss:       mean loss over the epoch's rows once it is finished, otherwise None.
+    epoch_loss:       mean loss over the epoch's rows once it is finished, otherwise None; see History for weights.
     watched:          the watched steps among them, each a Watched.
     noise:            (k, 2) with ``noise=True``: of each of these steps an estimate of ‖G‖² and one of tr Σ.
     rows:             how many rows each of them had.
@@ -106,7 +106,6 @@ def train(
     engine: str = "auto",
     order: Order = "shuffled",
     watch: Iterable[int] = (),
-    stretch: int | None = None,
     reports_every: int | None = None,
     noise: bool = False,
 ) -> Iterator[Progress]:
@@ -119,9 +118,9 @@ def train(
     order:   "shuffled", "as_given", or a function epoch -> row numbers.
     watch:   numbers of steps, from 0, whose State before and rows are kept for ``Progress.watched``; steps that the
              state has behind it are not seen again.
-    stretch: the most steps between two Progress; 1 shows every step. Multiples of it, counted from each epoch's
-             beginning, always have their Progress, whatever the clock does. Without it, about 0.05 seconds of steps.
-    reports_every: updates, counted from the State's first one, whose multiples always have their Progress too.
+    reports_every: the most updates between two Progress; 1 shows every step. Its multiples, counted from the State's
+             first update, always have their Progress, whatever the clock does, and so has each epoch's end. Without
+             it, about 0.05 seconds of steps.
     noise:   measure how far the gradients of the examples scatter around their mean G: ``Progress.noise`` holds of each
              step unbiased estimates of ‖G‖² and of tr Σ, the trace of the covariance of the example gradients (the
              formulas: example_norms.signal_and_noise). Average both over many steps, then divide: tr Σ/‖G‖² is the
@@ -159,10 +158,9 @@ def train(
             f"train: watch names step {watched[-1]}, but {epochs} epochs of {per_epoch} batches have the steps "
             f"0 to {per_epoch * epochs - 1}."
         )
-    longest = None if stretch is None else _count("stretch", stretch, 1)
     every = None if reports_every is None else _count("reports_every", reports_every, 1)
     seen = frozenset(watched)
-    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), seen, longest, every, noise)
+    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), seen, every, noise)
     return _Run(plan, state.for_optimizer(opt)).epochs()
 
 
@@ -201,7 +199,6 @@ class _Plan:
     order: Order
     epoch_rows: int
     watch: frozenset[int]
-    longest: int | None
     every: int | None
     noise: bool
 
@@ -247,7 +244,8 @@ class _Run:
         """A copy of the State as it stands, with the loop's record of losses."""
         state, (step, epoch_losses, epoch_sum) = self.engine.state(), self.record
         if state.step != step:  # Ctrl-C inside a stretch: the engine came further than its losses did
-            return self.replay(state.step)
+            # A second engine would wait for the other hosts, which don't replay; the state before this call is kept.
+            return self.newer if self.steady else self.replay(state.step)
         return replace(state, epoch_losses=epoch_losses, epoch_sum=epoch_sum)
 
     def epochs(self) -> Iterator[Progress]:
@@ -291,11 +289,9 @@ class _Run:
     def stretch(self, left: int) -> int:
         """How many steps to run in one call: about STRETCH seconds of them, up to a multiple, a watched one alone."""
         to_watched = min((step - self.step for step in self.plan.watch if step >= self.step), default=left)
-        longest = self.plan.longest
-        to_multiple = left if longest is None else longest - self.step % self.plan.per_epoch % longest
         every = self.plan.every
         to_report = left if every is None else every - self.step % every
-        return max(1, min(left, self.steady or self.k, to_watched, to_multiple, to_report))
+        return max(1, min(left, self.steady or self.k, to_watched, to_report))
 
     def advance(
         self, rows: Rows
@@ -381,8 +377,7 @@ class _Run:
             )
         raise Diverged(
             f"train: {where} (step {step}) left the finite numbers: the loss before it was {loss:.6g}, the rate "
-            f"{rate:g}. Try a rate ten times smaller, and scale the inputs (and targets that are large numbers). "
-            "This exception's .state is the last finite one.",
+            f"{rate:g}. Try a rate ten times smaller, and scale the inputs (and targets that are large numbers).",
             state,
         )
 

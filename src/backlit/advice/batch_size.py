@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batches import Rows, epoch_rows
+from ..batches import Rows, epoch_rows, steps_per_epoch
 from ..data import Dataset
 from ..engines import open_engine
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..network import Network
 from ..optimizers import SGD
-from ..state import State, check_network, initial_state
+from ..state import State, check_network, check_state, initial_state
 from ..training import train
 from .rate import RangeTest, range_test
 
@@ -172,13 +172,17 @@ def advise_batch_size(
     dataset = Dataset.of(data)
     if len(dataset) < 4:
         raise BadInput(f"advise_batch_size: at least 4 rows are wanted to compare batch sizes; got {len(dataset)}.")
-    begin = (initial_state(net, seed=seed) if state is None else state).anew()
+    for name, value, least in (("batch_size", batch_size, 1), ("epochs", 1 if epochs is None else epochs, 1)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise BadInput(f"advise_batch_size: {name} must be a whole number of at least {least}; got {value!r}.")
+    begin = initial_state(net, seed=seed) if state is None else state
+    check_state("advise_batch_size", net, begin)
+    begin = begin.anew()
     batch = min(batch_size, len(dataset))
     if rate is None:
         found: RangeTest = range_test(net, SGD(0.1), dataset, state=begin, batch_size=batch, seed=seed)
         rate = found.suggestion
-    per_epoch = -(-len(dataset) // max(1, batch))
-    epochs = max(1, round(UPDATES / per_epoch)) if epochs is None else epochs
+    epochs = max(1, round(UPDATES / steps_per_epoch(len(dataset), batch))) if epochs is None else epochs
     sample = _sample(dataset, seed)
     loss_before = evaluate(net, begin, sample)[0]
     noise, quarter, after = _trained_briefly(net, SGD(rate), dataset, begin, batch, epochs, seed)
@@ -191,7 +195,8 @@ def advise_batch_size(
         updates = after.step * _updates(noise_scale, size) / _updates(noise_scale, batch)
         sizes.append(BatchSize(size, _progress(noise_scale, size), seconds, updates, updates * size * seconds))
     best = min(sizes, key=lambda size: size.total).batch
-    check = _check(net, dataset, quarter, sample, best, rate / _progress(early, batch), early, seed)
+    noiseless = rate * _growth(net, batch) / _progress(early, batch)  # the best rate if there were no noise
+    check = _check(net, dataset, quarter, sample, best, noiseless, early, seed)
     return BatchAdvice(
         net, len(dataset), batch, rate, after.step, loss_before, loss, steps, curve, noise_scale, tuple(sizes),
         evaluate(net, quarter, sample)[0], check,
@@ -200,6 +205,11 @@ def advise_batch_size(
 
 def _progress(noise_scale: float, batch: int) -> float:
     return 1 / (1 + min(noise_scale, ENDLESS) / batch)
+
+
+def _growth(net: Network, batch: int) -> int:
+    """How the gradient grows with the batch, and the rate of an equal step shrinks: by reduction "sum" as B does."""
+    return batch if net.reduction == "sum" else 1
 
 
 def _updates(noise_scale: float, batch: int) -> float:
@@ -217,18 +227,15 @@ def _trained_briefly(
     net: Network, opt: SGD, data: Dataset, state: State, batch: int, epochs: int, seed: int
 ) -> tuple[NDArray[np.float64], State, State]:
     """(rows of each step, and rows times both its estimates (k, 3); the State after a quarter; the one at the end)."""
-    per_epoch = -(-len(data) // batch)
-    wanted = -(-epochs * per_epoch // 4)
-    stretch = min(wanted, per_epoch)
-    run = train(net, opt, data, batch_size=batch, epochs=epochs, seed=seed, state=state, noise=True, stretch=stretch)
+    wanted = -(-epochs * steps_per_epoch(len(data), batch) // 4)
+    options: dict[str, Any] = {"batch_size": batch, "epochs": epochs, "seed": seed, "noise": True}
+    run = train(net, opt, data, state=state, reports_every=wanted, **options)
     parts, quarter, progress = [], None, None
     for progress in run:
         assert progress.noise is not None
         if progress.rows > 1:
             parts.append(progress.rows * np.insert(progress.noise, 0, 1.0, axis=1))
-        # At these places every run shows itself, whatever the clock does.
-        sure = progress.batch % stretch == 0 or progress.batch == per_epoch
-        if quarter is None and progress.step >= wanted and sure:
+        if progress.step == wanted:
             quarter = progress.state()
     assert progress is not None and quarter is not None
     return np.concatenate(parts), quarter, progress.state()
@@ -270,10 +277,13 @@ def _times(net: Network, state: State, data: Dataset, batches: Sequence[int], se
 def _check(
     net: Network, data: Dataset, state: State, sample: Dataset, batch: int, best_rate: float, noise: float, seed: int
 ) -> tuple[Trial, ...]:
-    """B and 2B from one State at equal rows: each at its best rate by the formula, and 2B at B's rate."""
+    """B and 2B from one State at equal rows: each at its best rate by the formula, and 2B at B's rate.
+
+    best_rate: without noise, for the mean over a batch.
+    """
     while 2 * batch > len(data) and batch > 1:
         batch //= 2
-    small, large = (best_rate * _progress(noise, b) for b in (batch, 2 * batch))
+    small, large = (best_rate * _progress(noise, b) / _growth(net, b) for b in (batch, 2 * batch))
     expected = 0.5 * _progress(noise, 2 * batch) / _progress(noise, batch)
     plans = [(batch, small, 1.0), (2 * batch, large, expected), (2 * batch, small, None)]
     twice = max(CHECK_STEPS // 2, min(len(data), CHECK_ROWS) // (2 * batch))  # updates of 2B rows

@@ -16,7 +16,7 @@ from ..data import Dataset
 from ..engines import examples as losses_and_squares
 from ..engines import forward
 from ..errors import BadInput
-from ..evaluation import is_classification
+from ..evaluation import is_classification, middle_of
 from ..explanations.page_data import image_shape
 from ..explanations.units import idle
 from ..network import Network
@@ -153,7 +153,7 @@ def example_report(net: Network, state: State, data: Any, largest: int = 50, by:
         raise BadInput(f"example_report: by must be 'gradient' or 'loss'; got {by!r}.")
     targets = dataset.targets(net)
     with np.errstate(all="ignore"):
-        losses, squares = losses_and_squares(net, state, np.asarray(dataset.x), targets)
+        losses, squares = losses_and_squares(net, state, dataset.x, targets)
     norms = np.sqrt(squares)
     if not np.isfinite(norms).all():
         raise BadInput(
@@ -161,7 +161,8 @@ def example_report(net: Network, state: State, data: Any, largest: int = 50, by:
             "run away, or its inputs are huge."
         )
     codes = _classes_of(net, dataset, targets)
-    names = () if codes is None else tuple(dataset.classes or range(int(codes.max()) + 1))
+    # Without labels, as many classes as the network can tell apart: some may have no row.
+    names = () if codes is None else tuple(dataset.classes or range(max(2, net.sizes[-1])))
     agreement, units = _passes(net, state, dataset, targets, codes, len(names))
     rows = np.argsort(-(norms if by == "gradient" else losses), kind="stable")[:largest]
     return ExampleReport(
@@ -175,7 +176,7 @@ def _classes_of(net: Network, data: Dataset, targets: Floats) -> NDArray[np.int6
     if not is_classification(net, data):
         return None
     if targets.shape[1] == 1:
-        return (targets[:, 0] > (0.0 if (targets < 0).any() else 0.5)).astype(np.int64)
+        return (targets[:, 0] > middle_of(targets)).astype(np.int64)
     return targets.argmax(axis=1) if data.y.ndim == 1 or (targets.sum(axis=1) == 1).all() else None
 
 
@@ -184,21 +185,21 @@ def _listed(
     losses: NDArray[np.float64], norms: NDArray[np.float64], rows: NDArray[np.int64],
 ) -> tuple[Example, ...]:  # fmt: skip
     middle = float(np.median(norms)) or np.nan
-    outputs = forward(net, state, np.asarray(data.x)[rows])
+    outputs, between = forward(net, state, np.asarray(data.x[rows])), middle_of(targets)
     found = []
     for row, output in zip(rows.tolist(), outputs, strict=True):
-        label, prediction = _words(targets[row], names), _words(output, names)
+        label, prediction = _words(targets[row], names, between), _words(output, names, between)
         norm = float(norms[row])
         found.append(Example(row, label, prediction, float(losses[row]), norm, norm / middle))
     return tuple(found)
 
 
-def _words(output: Floats, names: tuple[Any, ...]) -> Any:
-    """A class if there are any, else the number, or the numbers."""
+def _words(output: Floats, names: tuple[Any, ...], between: float) -> Any:
+    """A class if there are any, the second of two above ``between``; else the number, or the numbers."""
     if names and len(output) > 1:
         return names[int(output.argmax())]
     if names:
-        return names[min(int(output[0] > 0.5), len(names) - 1)]
+        return names[min(int(output[0] > between), len(names) - 1)]
     return float(output[0]) if len(output) == 1 else [float(value) for value in output]
 
 
@@ -262,4 +263,4 @@ def cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _images(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
     shape = image_shape(np.asarray(data.x[: min(len(data), 256)]), data.columns)
-    return None if shape is None else np.asarray(data.x)[rows].reshape(-1, *shape).astype(np.float64)
+    return None if shape is None else np.asarray(data.x[rows]).reshape(-1, *shape).astype(np.float64)

@@ -6,6 +6,7 @@ From one State, which is left as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 SMOOTH = 0.9  # what a step's smoothed loss keeps of the one before
-RUN_AWAY = 2.0  # times the smallest smoothed loss, or this much of the first one above it: diverging
+RUN_AWAY = 2.0  # times the smallest smoothed loss: diverging
+RISE = 0.1  # at least, of the loss at the beginning: beside a smallest one near 0 any ripple is a doubling
 WARM = 10  # steps before which nothing is concluded
 BEYOND, MARGIN = 3.0, 4.0  # the suggestion: so far above the steepest rate, and below the diverging one
 
@@ -96,9 +98,10 @@ def range_test(
 
     Some batches are harder than others, so each step's loss is taken beside the loss of the same rows at the beginning,
     and the difference smoothed over the steps before it. The test ends where the smoothed loss has doubled from its
-    smallest value, or isn't finite: ``diverging``. ``steepest`` is where it falls fastest over the rate's logarithm.
-    ``suggestion``: three times the steepest, but at most a quarter of the diverging rate. The two numbers are a rule of
-    thumb, from trainings of 1000 updates at constant rates around the marked ones on five data sets.
+    smallest value, by a tenth of the loss at the beginning at least, or isn't finite: ``diverging``. ``steepest`` is
+    where it falls fastest over the rate's logarithm. ``suggestion``: three times the steepest, but at most a quarter of
+    the diverging rate. The two numbers are a rule of thumb, from trainings of 1000 updates at constant rates around the
+    marked ones on five data sets.
 
     The idea is Smith's (2017, "Cyclical learning rates for training neural networks", arXiv 1506.01186, section 3.3).
     It measures a few hundred steps from here, not a whole training; a schedule may begin above and has to end below.
@@ -108,7 +111,7 @@ def range_test(
     state = initial_state(net, opt, seed=seed) if state is None else state
     check_state("range_test", net, state)
     dataset = Dataset.of(data)
-    if not 0 < lowest < highest < np.inf:
+    if not (isinstance(lowest, Real) and isinstance(highest, Real) and 0 < lowest < highest < np.inf):
         raise BadInput(f"range_test: 0 < lowest < highest is wanted; got {lowest!r} and {highest!r}.")
     for name, value, least in (("steps", steps, 2 * WARM), ("batch_size", batch_size, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -146,7 +149,7 @@ def _losses(
         average, weight = SMOOTH * average + (1 - SMOOTH) * (loss - still[step]), SMOOTH * weight + 1 - SMOOTH
         losses.append(loss)
         smooth.append(float(still.mean()) + average / weight)
-        if step >= WARM and smooth[-1] > RUN_AWAY * smallest:
+        if step >= WARM and smooth[-1] - smallest > max((RUN_AWAY - 1) * smallest, RISE * float(still.mean())):
             break
         smallest = min(smallest, smooth[-1]) if step >= WARM // 2 else smallest
     if len(smooth) < WARM:

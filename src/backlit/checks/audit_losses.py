@@ -1,4 +1,4 @@
-"""Calls that an audited loop makes: how they are overheard, and what is noted of a loss. Changes nothing in them."""
+"""What is noted of an audited loop: how its calls are overheard, what a loss and a parameter were. Changes nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MISSING = object()
+ROUNDING = 1e-6  # of the largest number of a parameter: float32 leaves a tenth of it behind
 FRAMES = 20  # callers of a loss function that make up its place in the program
 # What the functions of torch.nn.functional call, by whatever name those were taken: (module, name, position of the
 # reduction) -> the name they have there. What a version of PyTorch hasn't isn't observed.
@@ -112,6 +113,11 @@ def _memory(target: Tensor) -> tuple[int, int, int]:
     start = int(target.storage_offset())
     end = start + sum(int(size - 1) * int(step) for size, step in zip(target.shape, target.stride(), strict=True)) + 1
     return target.untyped_storage().data_ptr(), start, end
+
+
+def alike(before: Tensor, now: Tensor) -> bool:
+    """Whether a parameter is what it was, or as near as (w + e) − e comes to w: a loop may look at a point nearby."""
+    return before.equal(now) or bool((now.detach() - before).abs().max() <= ROUNDING * before.abs().max())
 
 
 def cut_from_one(losses: list[SeenLoss]) -> bool:

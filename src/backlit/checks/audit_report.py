@@ -182,7 +182,7 @@ TEXTS = {
     ),
     "zero_gradient": (
         "{names} never changed, though gradients came and the optimizer holds them: every change was 0. Look for "
-        "dead units, or a rate of 0."
+        "a zero_grad() between backward and step, dead units, or a rate of 0."
     ),
     "changed_outside": (
         "parameters{names} were changed between updates by something other than the optimizer. Look for "

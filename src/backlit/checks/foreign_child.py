@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 
@@ -132,7 +133,9 @@ def _once(f: tuple[Callable[..., Any], int], *arguments: Any) -> Callable[[], tu
         given = [[np.array(a) for a in arguments[k]] for k in (0, 1)] + [np.array(arguments[2]), np.array(arguments[3])]
         pair, form = pair_of(f[0](*given), f[1])
         moved = [name for k, name in enumerate(ORDER) if not _same(given[k], arguments[k])]
-        return [[np.array(a) for a in part] for part in pair], ", ".join(moved), form
+        with catch_warnings(action="ignore"):  # NumPy's own, about arrays of another library
+            arrays = [[np.array(a) for a in part] for part in pair]
+        return arrays, ", ".join(moved), form
 
     return call
 

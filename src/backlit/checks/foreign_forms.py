@@ -105,7 +105,9 @@ def pair_of(answer: Any, layers: int) -> tuple[Pair, str]:
             return pair_of(whole, layers)[0], "a number beside the pair, which was left out"
         if len(answer) == layers and all(isinstance(p, tuple | list) and len(p) == 2 and _is_layer(p) for p in answer):
             return ([p[0] for p in answer], [p[1] for p in answer]), "a pair per layer"
-        if len(answer) == 2:
+        if layers == 1 and len(answer) == 2 and all(isinstance(p, np.ndarray) and p.ndim < 3 for p in answer):
+            return ([answer[0]], [answer[1]]), "the arrays of the one layer, without lists"
+        if len(answer) == 2 and all(part is None or np.iterable(part) for part in answer):
             return (_listed(answer[0]), _listed(answer[1])), ""
         if len(answer) == 2 * layers:
             matrices = [a for a in answer if np.ndim(a) == 2 and 1 not in np.shape(a)]
@@ -142,4 +144,6 @@ def _described(answer: Any) -> str:
         return f"a dictionary with {', '.join(map(str, answer))}"[:200]
     if isinstance(answer, np.ndarray):
         return f"an array of shape {answer.shape}"
+    if isinstance(answer, tuple) and len(answer) == 2:
+        return f"({_described(answer[0])}, {_described(answer[1])})"
     return f"{type(answer).__name__} of length {len(answer)}" if hasattr(answer, "__len__") else repr(answer)[:60]

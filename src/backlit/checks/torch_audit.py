@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, EngineUnavailable
-from .audit_losses import LOSSES, SeenLoss, cut_from_one, every_with_every, overhear, place, put_back, seen_loss
+from .audit_losses import LOSSES, SeenLoss, alike, cut_from_one, every_with_every, overhear, place, put_back, seen_loss
 from .audit_report import AuditReport, Group, LossCall, Watched, judged
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Audit:
         changed = [w for w, p, _ in self._pairs if p._version != w.parameter_version]
         seen, witness = self._seen, self._witness
         # What was changed and put back, as averages of the weights are for an evaluation, is as it was.
-        same = seen is not None and witness is not None and seen.equal(self._parameters[witness])
+        same = seen is not None and witness is not None and alike(seen, self._parameters[witness])
         if changed and not (same and self.watched[witness or 0] in changed):
             for w in changed:
                 w.changed_outside += 1

@@ -141,5 +141,7 @@ def _make_streams_patient() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"backlit: {' '.join(message.split())}", err=True)
+    from ..data.wording import printable  # what is quoted may come from a stranger's file, and terminals obey it
+
+    click.echo(f"backlit: {printable(' '.join(message.split()))}", err=True)
     sys.exit(1)

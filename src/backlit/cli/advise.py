@@ -9,7 +9,7 @@ import click
 from ..advice import BatchAdvice, RangeTest, advise_batch_size, range_test
 from ..data import load_dataset, stored_preparation
 from ..errors import BadInput
-from .common import data_argument, json_option, print_json, printable, seed_option, target_option
+from .common import console_of_results, data_argument, json_option, print_json, printable, seed_option, target_option
 from .keeping import explain_shrinking_files
 from .train import RATES, check_writable, describe, divided, network_for, network_options, optimizer_for
 
@@ -88,9 +88,7 @@ def show(advice: BatchAdvice | RangeTest, plot: Path | None, as_json: bool) -> N
     if as_json:
         print_json(advice.record())
     else:
-        from rich.console import Console
-
-        Console().print(advice)
+        console_of_results().print(advice)
     if plot is not None:
         advice.picture().savefig(plot)
         if not as_json:

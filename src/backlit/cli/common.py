@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from ..errors import BadInput
 from ..evaluation import is_classification
 from ..model_file import load_preparation
 from ..network import Network
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -36,8 +39,8 @@ seed_option: Decorator = click.option(
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One line of JSON on standard output; numbers that are not finite become null."""
-    click.echo(json.dumps(_finite(value), allow_nan=False, ensure_ascii=False))
+    """One line of JSON on standard output; numbers that are not finite become null, dates and the like texts."""
+    click.echo(json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, default=str))
 
 
 def _finite(value: Any) -> Any:
@@ -48,13 +51,23 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def console_of_results() -> Console:
+    """rich's console on standard output, for which a reader that has gone is no error, as for plain lines."""
+    from rich.console import Console
+
+    class Results(Console):
+        def on_broken_pipe(self) -> None:  # rich would end the process with 1
+            raise BrokenPipeError
+
+    return Results()
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on standard output; every cell is shown as plain text."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console, table = Console(), Table()
+    console, table = console_of_results(), Table()
     for number, column in enumerate(columns):
         numbers = all(isinstance(row[number], int | float) for row in rows)
         table.add_column(Text(printable(column)), justify="right" if numbers else "left")
@@ -81,6 +94,11 @@ def tell_unseen(unseen: Unseen, where: str = "") -> None:
             f"{where}column {shown(column)}: {hold} never seen in training ({some}{more}); taken as none of the known",
             err=True,
         )
+
+
+def counted(number: int, what: str) -> str:
+    """``1 update``, ``1,000 updates``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def score_name(net: Network, data: Dataset) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from ..data import load_dataset
+from ..data import load_dataset, load_prepared
 from ..data.columns import Unseen
 from ..data.readers import is_table
 from ..evaluation import evaluate
 from ..model_file import load
 from .common import (
+    counted,
     data_argument,
     is_prepared,
     json_option,
@@ -35,13 +36,13 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
     """Loss and score of the saved MODEL on DATA: on its test part if it has one, otherwise on all its rows."""
     net, _, state = load(model)
     preparation = preparation_of(model)
+    unseen: Unseen = {}
     if is_table(data):
-        raw = load_dataset(data, target or preparation.target, columns=preparation.columns)
+        dataset = load_prepared(data, target, preparation, unseen)
     else:
         raw = load_dataset(data, target)
-    unseen: Unseen = {}
-    rows = raw.test or raw
-    dataset = rows if is_prepared(data, model, preparation) else preparation.apply_to(rows, unseen)
+        rows = raw.test or raw
+        dataset = rows if is_prepared(data, model, preparation) else preparation.apply_to(rows, unseen)
     tell_unseen(unseen)
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)
@@ -50,4 +51,4 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
         print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score, **more})
     else:
         print_details(more, preparation.target)
-        click.echo(f"{len(dataset)} rows · loss {loss:.4f} · {score_text(name, score)}")
+        click.echo(f"{counted(len(dataset), 'row')} · loss {loss:.4f} · {score_text(name, score)}")

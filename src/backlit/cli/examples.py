@@ -10,12 +10,14 @@ import numpy as np
 
 from ..advice import ExampleReport, example_report
 from ..advice.examples import BY
-from ..data import Preparation, load_dataset
+from ..data import Preparation, load_dataset, load_prepared
 from ..data.columns import Unseen
 from ..model_file import load
 from .advise import check_plot
 from .common import (
+    console_of_results,
     data_argument,
+    is_prepared,
     json_option,
     model_argument,
     preparation_of,
@@ -56,10 +58,11 @@ def command(
     check_plot(plot)
     net, _, state = load(model)
     preparation = preparation_of(model)
-    is_table = Path(data).suffix.lower() in (".csv", ".tsv", ".txt")
-    raw = load_dataset(data, target or (preparation.target if is_table else None))
     unseen: Unseen = {}
-    dataset = preparation.apply_to(raw, unseen)
+    if is_prepared(data, model, preparation):
+        dataset = load_dataset(data, target)
+    else:
+        dataset = load_prepared(data, target, preparation, unseen)
     tell_unseen(unseen)
     report = in_unit_of_target(example_report(net, state, dataset, largest=top, by=by), preparation)
     if html is not None:
@@ -69,9 +72,7 @@ def command(
     if as_json:
         print_json(report.record())
         return
-    from rich.console import Console
-
-    Console().print(report)
+    console_of_results().print(report)
     for path, what in ((html, "page written to"), (plot, "drawn in")):
         if path is not None:
             click.echo(f"{what} {path}")

@@ -11,7 +11,7 @@ import click
 
 from ..data import import_tables
 from ..errors import BadInput
-from .common import json_option, print_json, printable, target_option
+from .common import counted, json_option, print_json, printable, target_option
 
 
 @click.command("import")
@@ -43,7 +43,7 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
         return
     if left_out:
         click.echo(f"left out, because most rows have a text of their own: {printable(', '.join(left_out))}", err=True)
-    counts = f"{rows['train']:,} rows to train on and {rows['test']:,} to test on"
+    counts = f"{counted(rows['train'], 'row')} to train on and {rows['test']:,} to test on"
     click.echo(f"{counts}, {preparation.width} inputs: {folder}")
 
 

@@ -35,13 +35,13 @@ def command(model: Path | None, cpu: bool, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        print_facts({name: _worded(value) for name, value in facts.items()})
+        print_facts({name: _listed(value) for name, value in facts.items()})
 
 
-def _worded(value: object) -> object:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
+def _listed(value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def installation() -> dict[str, object]:

@@ -14,8 +14,19 @@ from ..observers import Checkpoints
 EVERY = "30s"
 
 
+class Place(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Where to write; an empty text, as of a variable that isn't set, is not the current folder."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value):
+            self.fail("a path is wanted; got ''. Write . for the current folder.", param, ctx)
+        return Path(value)
+
+
 OPTIONS = (
-    click.option("--checkpoint", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in this folder."),
+    click.option("--checkpoint", type=Place(), metavar="DIR", help="Keep the run in this folder."),
     click.option("--every", metavar="UPDATES|TIME", help=f"Such as 200, 30s, 5min. Default: {EVERY}."),
     click.option(
         "--keep",
@@ -26,7 +37,7 @@ OPTIONS = (
         help="How many checkpoints stay.",
     ),
     click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
-    click.option("--log", metavar="PATH", help="Write the curves to .csv or .jsonl, or a folder for TensorBoard."),
+    click.option("--log", type=Place(), metavar="PATH", help="Write the curves: .csv, .jsonl, TensorBoard folder."),
 )
 
 
@@ -46,9 +57,11 @@ def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bo
     return Checkpoints(folder, every or EVERY, keep, resume)
 
 
-def note_of(data: str, target: str | None, validation: float | None, epochs: int) -> dict[str, Any]:
+def note_of(
+    data: str, target: str | None, drop: tuple[str, ...], validation: float | None, epochs: int
+) -> dict[str, Any]:
     """What a command of train was given, to be kept with its run; not where, so that a run elsewhere is the same."""
-    return {"data": data, "target": target, "validation": validation, "epochs": epochs}
+    return {"data": data, "target": target, "drop": list(drop), "validation": validation, "epochs": epochs}
 
 
 def explain_shrinking_files(data: str) -> None:

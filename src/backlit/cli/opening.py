@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..data import load_dataset, stored_preparation
+from ..data import load_dataset, load_prepared, stored_preparation
 from ..errors import BadInput
 from ..explanations import Factors, Shares, explain
 from ..model_file import load
@@ -137,8 +137,10 @@ def _run_of(asked: Asked) -> Run:
     # Its epochs may have had other batches; the number of its step, and what its optimizer carries, go on from here.
     state = replace(state, epoch_losses=(), epoch_sum=0.0)
     preparation = preparation_of(Path(source))
-    raw = load_dataset(asked.data, target or preparation.target if Path(asked.data).is_file() else target)
-    rows = raw if is_prepared(asked.data, Path(source), preparation) else preparation.apply_to(raw)
+    if is_prepared(asked.data, Path(source), preparation):
+        rows = load_dataset(asked.data, target)
+    else:
+        rows = load_prepared(asked.data, target, preparation, {})
     return Run(net, opt, rows, state, batch, seed)
 
 

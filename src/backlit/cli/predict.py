@@ -14,12 +14,14 @@ from ..data.columns import Unseen
 from ..data.parquet import write_parquet
 from ..data.readers import is_table
 from ..data.tables import PARQUET, table_columns, table_values
+from ..data.wording import about
 from ..errors import BadInput
 from ..evaluation import predict
 from ..model_file import load
 from ..network import Network
 from ..state import Floats
 from .common import (
+    counted,
     data_argument,
     is_prepared,
     json_option,
@@ -51,7 +53,8 @@ def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_j
     preparation = preparation_of(model)
     unseen: Unseen = {}
     raw = load_inputs(data, preparation, unseen)
-    x = raw if is_prepared(data, model, preparation) else preparation.apply(raw)
+    with about(Path(data)):
+        x = raw if is_prepared(data, model, preparation) else preparation.apply(raw)
     outputs = preparation.restore(predict(net, state, x))
     tell_unseen(unseen)
     header, rows = table(net, preparation.classes, preparation.target, outputs)
@@ -79,7 +82,7 @@ def store(output: Path, header: list[str], rows: list[list[object]]) -> None:
                 write(file, header, rows)
         except OSError as error:
             raise BadInput(f"--output {output}: can't be written: {error.strerror}.") from None
-    click.echo(f"{len(rows)} rows written to {output}", err=True)
+    click.echo(f"{counted(len(rows), 'row')} written to {output}", err=True)
 
 
 def tell_unused(names: list[str], preparation: Preparation) -> None:

@@ -11,7 +11,7 @@ from ..data import Dataset, Preparation
 from ..evaluation import BLOCK, predict
 from ..network import Network
 from ..state import State
-from .common import print_table
+from .common import counted, print_table
 
 MOST_CLASSES = 20  # a wider table fits no screen
 
@@ -43,7 +43,7 @@ def print_details(found: dict[str, Any], target: str | None) -> None:
     if "confusion" in found:
         classes, counts = found["confusion"]["classes"], found["confusion"]["counts"]
         rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
-        title = f"confusion over {sum(map(sum, counts)):,} rows: true classes down, predicted across"
+        title = f"confusion over {counted(sum(map(sum, counts)), 'row')}: true classes down, predicted across"
         print_table(title, ["", *map(str, classes)], rows)
     elif "rmse" in found:
         unit = "the answers" if target is None else repr(target)

@@ -6,6 +6,7 @@ from the beginning, comes to the same bits as the run did. No options here, and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,11 +26,12 @@ from ..observers import kept_steps, marks_of, newest_at
 from ..optimizers import Optimizer, from_record
 from ..state import State, initial_state
 from ..training import Watched
+from .common import printable
 from .train import divided
 from .watching import Run
 
 LOOKED_AT = 2000  # files and folders around a model
-MEANT = {"data": str, "target": str | None, "validation": float | None, "epochs": int}
+MEANT = {"data": str, "target": str | None, "drop": list | None, "validation": float | None, "epochs": int}
 PLANNED = {"seed": int, "batch_size": int, "order": str, "engine": str, "rows": str, "data": str, "dtype": str}
 
 
@@ -60,10 +62,13 @@ class SavedRun:
             state = self.state_before(step)
             near.setdefault(state.step, (state, []))[1].append(step)
         found: list[Watched] = []
+        last = max(self.newest.step, *(step for folder in self.folders for step in kept_steps(folder)), 0)
         for state, steps in near.values():
-            from_where = f"update {state.step}" if state.step else "the beginning"
+            said = f"the run is repeated from {f'update {state.step}' if state.step else 'the beginning'}"
+            if steps[-1] >= last:  # it was stopped early, or is under way: whether it has come so far isn't known here
+                said += f"; what was kept of it ends at update {last}, and this is how it goes on from there"
             several = "s" if len(steps) > 1 else ""
-            click.echo(f"step{several} {', '.join(map(str, steps))}: the run is repeated from {from_where}", err=True)
+            click.echo(f"step{several} {', '.join(map(str, steps))}: {said}", err=True)
             plan = self.plan
             run = Run(self.net, self.opt, rows, state, plan["batch_size"], plan["seed"], self.engine, plan["order"])
             found += run.opened(steps)
@@ -75,6 +80,7 @@ class SavedRun:
         name: str = self.plan["engine"]
         if available_engines().get(name) == "ready":
             return name
+        name = printable(name)
         click.echo(f"the run's engine {name} isn't here: what is shown is alike to rounding, not to the bit", err=True)
         return "auto"
 
@@ -100,10 +106,13 @@ class SavedRun:
         if data is None and self.note is None:
             raise BadInput(f"{self.source} doesn't say on which data it was trained: name both, {self.source} DATA.")
         named = data or str(self.note["data"] if self.note else "")
-        known = Path(named).exists() or named in [entry.name for entry in known_datasets()]
+        # A model may come from a stranger: what it names is read only where it is a file, not a pipe that never ends.
+        known = os.path.isfile(named) or os.path.isdir(named) or named in [entry.name for entry in known_datasets()]
         if data is None and not known:
-            raise BadInput(f"{self.source}: its data {named!r} isn't here any more: name both, {self.source} DATA.")
-        raw = load_dataset(named, target or (self.note["target"] if self.note else None))
+            said = f"{self.source}: its data {named!r:.200} isn't here any more"
+            raise BadInput(f"{said}: name both, {self.source} DATA.")
+        note = self.note or {"target": None}
+        raw = load_dataset(named, target or note["target"], drop=note.get("drop") or ())
         validation = self.note["validation"] if self.note else None
         wanted = {name: self.plan[name] for name in ("rows", "data")}
         if marks_of(raw) == wanted:
@@ -161,8 +170,12 @@ def _checked(source: Path, plan: Any, note: Any, folders: Sequence[Path], newest
     for record, wanted in records:
         if not isinstance(record, dict) or any(not isinstance(record.get(n), kind) for n, kind in wanted.items()):
             raise BadInput(f"{damaged}.")
+    if note is not None and not all(isinstance(name, str) for name in note.get("drop") or ()):
+        raise BadInput(f"{damaged}.")
+    if note is not None and note["epochs"] < 1:
+        raise BadInput(f"{damaged}.")
     own = "of your own"
-    if plan["order"] not in ORDERS or own in str(plan["optimizer"]):
+    if plan["order"] not in ORDERS or own in str(plan.get("optimizer")):
         raise BadInput(
             f"{source}: the run had an order of the rows or a schedule of its own, which no file holds. Open its steps "
             "with bl.train(..., state=..., watch=...)."

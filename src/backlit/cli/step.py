@@ -9,7 +9,7 @@ import click
 from ..explanations import RichTables
 from ..state import Layers
 from ..training import Watched
-from .common import json_option, print_json
+from .common import console_of_results, json_option, print_json
 from .opening import WEIGHT_HELP, Asked, Place, Weight, example_option, explained, opened, record, run_options
 
 
@@ -46,10 +46,8 @@ def command(asked: Asked, weight: Place | None, example: int | None, as_json: bo
                 entry["weight"] = record(factors, weight, example)
         print_json({"steps": records})
         return
-    from rich.console import Console
-
     for n, step in enumerate(steps):
-        Console().print(RichTables(step))
+        console_of_results().print(RichTables(step))
         if found is not None:
             click.echo(found[n].text())
 

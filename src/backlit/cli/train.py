@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..observers import EarlyStopping, History, fit, log_to, plan_of
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
 from .common import (
+    counted,
     data_argument,
     json_option,
     print_json,
@@ -129,7 +131,7 @@ def command(
     every: str | None,
     keep: int,
     resume: bool,
-    log: str | None,
+    log: Path | None,
     watch: tuple[int, ...] | None,
     report: Path | None,
     plot: Path | None,
@@ -144,6 +146,9 @@ def command(
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
+            check_apart(option, path, data)
+    if log is not None:
+        check_apart("--log", log, data)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
     raw = load_dataset(data, target, drop=drop)
@@ -158,12 +163,12 @@ def command(
     epochs = epochs or max(5, round(UPDATES / per_epoch))
     check_watching(watch, plot, epochs * per_epoch)
     watched = steps_to_watch(watch, report, epochs * per_epoch)
-    order, note = order.replace("-", "_"), note_of(data, target, validation, epochs)
+    order, note = order.replace("-", "_"), note_of(data, target, drop, validation, epochs)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)
     opt = optimizer_for(optimizer, rates, momentum, weight_decay)
     if not (quiet or as_json):
-        size, updates = f"{net.n_parameters:,} parameters", f"{per_epoch} updates an epoch"
-        click.echo(f"{describe(net)}: {size} · {len(parts.train):,} rows to train on · {updates}", err=True)
+        size, updates = f"{net.n_parameters:,} parameters", f"{counted(per_epoch, 'update')} an epoch"
+        click.echo(f"{describe(net)}: {size} · {counted(len(parts.train), 'row')} to train on · {updates}", err=True)
         if engine == "auto" and chosen(engine) != "native":
             click.echo(NO_CORE, err=True)
     state, history = fit(
@@ -186,9 +191,9 @@ def command(
     if save_to is not None:
         plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
         save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
-    show_watched(history.watched, watched, report, quiet=as_json)
+    show_watched(history.watched, watched, report, quiet=quiet or as_json)
     if plot is not None:
-        draw_curves(history, state.step // per_epoch, plot, quiet=as_json)
+        draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
     tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
@@ -215,7 +220,7 @@ def tell_results(
         results = {"test_loss": loss, "score": name, "test_score": score, "updates": state.step}
         print_json({**results, **more, "history": curves})
     else:
-        if save_to is not None:
+        if save_to is not None and not quiet:
             click.echo(f"saved to {save_to}")
         if not quiet:
             print_details(more, preparation.target)
@@ -238,6 +243,12 @@ def check_writable(option: str, path: Path) -> None:
             pass
     except OSError:
         raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
+
+
+def check_apart(option: str, path: Path, data: str) -> None:
+    """BadInput where the result would be written over the data that it comes from."""
+    if path.exists() and Path(data).exists() and path.samefile(data) and path.is_file():
+        raise BadInput(f"{option} {path}: this is the data itself, which would be lost; name another file.")
 
 
 def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:
@@ -282,8 +293,8 @@ def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Netw
 
 def schedule_for(name: str, rate: float, steps: int) -> Rate:
     """The learning rate over all the updates of the run."""
-    if not rate > 0:
-        raise BadInput(f"--rate: a number above 0 is wanted; got {rate:g}.")
+    if not 0 < rate < math.inf:
+        raise BadInput(f"--rate: a finite number above 0 is wanted; got {rate:g}.")
     rates: dict[str, Rate] = {"one-cycle": OneCycle(rate, steps), "cosine": Cosine(rate, steps), "constant": rate}
     return rates[name]
 

@@ -8,3 +8,4 @@ from .named import known_datasets as known_datasets
 from .preparation import Preparation as Preparation
 from .readers import load_dataset as load_dataset
 from .readers import load_inputs as load_inputs
+from .readers import load_prepared as load_prepared

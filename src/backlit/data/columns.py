@@ -149,7 +149,7 @@ def known_cells(
     numbers were.
     """
     if known is not None:
-        return _known_codes(_spelled(cells), name, known, unseen)
+        return _known_codes(as_spelled(cells), name, known, unseen)
     if not isinstance(cells, Texts):
         return finite_or_missing(cells, name, path, lines)
     values = numbers_in(cells, name, path, lines)
@@ -177,7 +177,7 @@ def _known_codes(cells: Texts, name: str, known: tuple[str, ...], unseen: Unseen
     return result
 
 
-def _spelled(cells: Cells) -> Texts:
+def as_spelled(cells: Cells) -> Texts:
     """Typed numbers where training had texts, as CSV would spell them."""
     if isinstance(cells, Texts):
         return cells

@@ -62,9 +62,16 @@ def import_tables(
 
 
 def stored_preparation(folder: str | os.PathLike[str]) -> Preparation | None:
-    """What an imported folder, or the one around an .npy file, says of its raw columns; None for everything else."""
+    """What an imported folder, or the one around an .npy file, says of its raw columns; None for everything else.
+
+    Raises BadInput where it is damaged, or the import isn't finished.
+    """
     path = Path(folder)
     file = (path.parent if path.suffix == ".npy" and path.is_file() else path) / STORED
+    if file.with_name(STATE).is_file():
+        raise BadInput(
+            f"{place(file.parent)}: its import isn't finished: run the same backlit import again, and it goes on."
+        )
     try:
         return Preparation.from_record(json.loads(file.read_text("utf-8"))) if file.is_file() else None
     except (OSError, ValueError, RecursionError) as error:

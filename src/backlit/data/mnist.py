@@ -56,8 +56,9 @@ def read_idx_folder(files: IdxFolder) -> Dataset:
     """The training part; the test part is read when ``.test`` is asked for."""
     y = read_idx(files.train_labels, as_images=False)
     test = partial(idx_pair, files.test_images, files.test_labels, labels_in(y))
+    x = read_idx(files.train_images, as_images=True)
     with about(files.train_images):
-        return Dataset(read_idx(files.train_images, as_images=True), y, test=test)
+        return Dataset(x, y, test=test)
 
 
 def idx_pair(images: Path, labels: Path, classes: tuple[Label, ...] | None = None) -> Dataset:

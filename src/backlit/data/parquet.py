@@ -1,5 +1,6 @@
 """Parquet files, batch by batch, their columns by type: written, and read as a whole or some rows at a time."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,10 +17,10 @@ Numbers = Callable[[int], Any]
 
 
 class Typed(NamedTuple):
-    """The columns' names, and a function of (columns, target or None) that gives the next rows' numbers and cells."""
+    """The columns' names, and a function of (columns, those to spell) that gives the next rows' numbers and cells."""
 
     names: list[str]
-    pieces: Callable[[Sequence[str], str | None], Iterator[tuple[range, list[Cells]]]]
+    pieces: Callable[[Sequence[str], set[str]], Iterator[tuple[range, list[Cells]]]]
 
 
 BATCH = 1 << 16  # rows at a time
@@ -41,7 +42,7 @@ def opened_parquet(path: Path) -> Iterator[Typed]:
 
 
 def _pieces(
-    arrow: Any, file: Any, path: Path, columns: Sequence[str], spelled: str | None
+    arrow: Any, file: Any, path: Path, columns: Sequence[str], spelled: set[str]
 ) -> Iterator[tuple[range, list[Cells]]]:
     """(numbers of the next rows from 1, their cells by columns); integers of ``spelled`` as texts."""
     first = 1
@@ -50,7 +51,7 @@ def _pieces(
         cells = []
         for name in columns:
             where = f"{place(path)} column {shown(name)}"
-            texts = name == spelled and arrow.types.is_integer(found[name].type)
+            texts = name in spelled and arrow.types.is_integer(found[name].type)
             cells.append(texts_of(arrow, found[name]) if texts else cells_of(arrow, found[name], where))
         yield range(first, first + len(batch)), cells
         first += len(batch)
@@ -100,10 +101,19 @@ def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[obje
     arrow = pyarrow(f"{place(path)}: writing Parquet")
     aside = path.with_name(f".{path.name}.part")
     try:
-        columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+        columns = {name: _column(arrow, [row[k] for row in rows]) for k, name in enumerate(names)}
         arrow.parquet.write_table(arrow.table(columns), aside)
         aside.replace(path)
     except OSError as error:
-        raise BadInput(f"{place(path)}: can't be written: {error.strerror or error}") from None
+        reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
+        raise BadInput(f"{place(path)}: can't be written: {reason}") from None
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _column(arrow: Any, values: list[object]) -> Any:
+    """The values with the type that fits them: pyarrow takes whole numbers to be int64, though it reads uint64."""
+    try:
+        return arrow.array(values)
+    except OverflowError:
+        return arrow.array(values, arrow.uint64())

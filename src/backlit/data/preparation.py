@@ -144,6 +144,16 @@ class Preparation:
             test=None if data.test_source is None else partial(_prepared_test, self, data),
         )
 
+    def with_answers(self, x: Array, y: Array, target: str) -> Dataset:
+        """Raw rows as ``read_trained_table`` gives them, x (N, inputs) and y (N,), prepared."""
+        return Dataset(
+            self.apply(x),
+            self._scaled_answers(y),
+            classes=self.classes,
+            columns=self.inputs_of_columns,
+            target=target,
+        )
+
     def _scaled_answers(self, y: Array) -> Array:
         """y (N,) or (N, n_out) as the network is to give it; BadInput for texts and other widths."""
         if self.target_mean is None:

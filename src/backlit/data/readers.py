@@ -14,7 +14,7 @@ from .importing import stored_preparation
 from .mnist import find_idx_folder, idx_pair, labels_beside, read_idx_folder
 from .named import KNOWN, load_named
 from .preparation import Preparation
-from .tables import PARQUET, read_table, read_table_columns
+from .tables import PARQUET, read_table, read_table_columns, read_trained_table
 from .wording import about, did_you_mean, listed, place, shown
 
 NAMES = tuple(known.name for known in KNOWN)
@@ -88,6 +88,27 @@ def load_inputs(
         return inputs(x)
 
 
+def load_prepared(
+    name_or_path: str | os.PathLike[str], target: str | None, preparation: Preparation, unseen: Unseen
+) -> Dataset:
+    """The data set of this name, file or folder, prepared as a model was trained; ``target`` names another column.
+
+    Columns of a table are what they were in training, whatever these rows would be taken for by themselves.
+    ``unseen``, a dict, is filled as by ``load_inputs``.
+    """
+    if is_table(name_or_path):
+        target = target or preparation.target
+    if not is_table(name_or_path) or preparation.columns is None or target is None:
+        columns = preparation.columns if is_table(name_or_path) else None
+        return preparation.apply_to(load_dataset(name_or_path, target, columns=columns), unseen)
+    path = _existing(name_or_path)
+    x, y = read_trained_table(
+        path, preparation.columns, target, preparation.categories, preparation.classes, unseen
+    )
+    with about(path):
+        return preparation.with_answers(x, y, target)
+
+
 def _no_columns(what: str, target: str | None, drop: Sequence[str]) -> None:
     for role, name in (("target", target), *(("drop", name) for name in drop)):
         if name is not None:
@@ -97,6 +118,8 @@ def _no_columns(what: str, target: str | None, drop: Sequence[str]) -> None:
 def _existing(name_or_path: str | os.PathLike[str]) -> Path:
     if not isinstance(name_or_path, str | os.PathLike):
         raise BadInput(f"data is a {type(name_or_path).__name__}: wanted a name or a path")
+    if not os.fspath(name_or_path):
+        raise BadInput("data is '': wanted a name or a path; write . for the current folder")
     path = Path(name_or_path)
     if "\0" in str(path) or not os.path.exists(path):
         raise BadInput(

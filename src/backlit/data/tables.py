@@ -24,7 +24,8 @@ from .columns import Categories, InputColumn, Unseen, known_cells, put_together
 from .csv_text import SAMPLE, Table, opened_csv
 from .dataset import Dataset
 from .parquet import opened_parquet, parquet_values
-from .target_column import TargetColumn
+from .target_column import TargetColumn, known_answers
+from .targets import Label
 from .wording import did_you_mean, listed, place, shown
 
 USUAL_TARGETS = ("target", "label", "class", "y")
@@ -32,6 +33,7 @@ PARQUET = (".parquet", ".pq")
 PIECE = 1 << 12  # lines understood together
 WORTH_ARROW = 1 << 18  # bytes: smaller files are read before pyarrow is imported
 NO_LINES = range(1 << 31)  # pyarrow's reader doesn't count lines; what it can't read is read again by one that does
+DIVIDED = ", divided by , ; | or tab"
 EVERY = 10**6  # names in a list that leaves nothing out
 T = TypeVar("T")
 
@@ -45,12 +47,11 @@ def read_table(
     else the last one; ``note`` says which. ``columns`` names the inputs to take, ``drop`` those to leave out. Raises
     BadInput naming line and column for what can't be read.
     """
-    source = _ParquetSource(path) if is_parquet(path) else _CsvSource(path)
+    source = _source(path)
     known = [name for name in source.names if name not in _existing(drop, source.names, path)]
     if len(known) < 2:
-        raise BadInput(
-            f"{place(path)}: has one column ({listed(known)}): wanted inputs and a target, divided by , ; | or tab"
-        )
+        left = f"keeps {listed(known) or 'no column'} after dropping" if drop else f"has one column ({listed(known)})"
+        raise BadInput(f"{place(path)}: {left}: wanted inputs and a target{'' if drop else DIVIDED}")
     position, how = choose_target(known, target, path)
     inputs = [name for name in known if name != known[position]]
     if columns is not None:
@@ -66,6 +67,9 @@ def read_table(
     dates = [column.name for column in left_out if column.holds_dates]
     if dates:
         notes.append(f"dates are no numbers, give days or months instead: {listed(dates, EVERY)}")
+    own = [name for name, texts in zip(names, categories or (), strict=False) if texts and 2 < len(texts) == len(y)]
+    if own:
+        notes.append(f"every row has a text of its own in {listed(own, EVERY)}: drop it if that is a name")
     notes += _gaps(x, names, categories)
     return Dataset(
         x, y, columns=names, categories=categories, target=known[position], note="; ".join(filter(None, notes))
@@ -104,31 +108,68 @@ def read_table_columns(
     With the categories that a model knows, texts become their codes, −1 for one that it doesn't know,
     which ``unseen`` counts. Missing values are NaN.
     """
-    source = _ParquetSource(path) if is_parquet(path) else _CsvSource(path)
+    source = _source(path)
     wanted = [name for name in source.names if name != target] if columns is None else list(columns)
     _all_there(wanted, source.names, path)
-    known = categories or (None,) * len(wanted)
+    return _as_trained(source, wanted, None, categories, None, unseen)[0]
 
-    def take(pieces: Pieces) -> tuple[Array, Unseen]:
+
+def read_trained_table(
+    path: Path,
+    columns: tuple[str, ...],
+    target: str,
+    categories: tuple[Categories, ...] | None,
+    classes: tuple[Label, ...] | None,
+    unseen: Unseen,
+) -> tuple[Array, Array]:
+    """(x as of read_table_columns, y (N,)): columns and target as a model knows them, whatever these rows hold.
+
+    y holds labels out of ``classes``, or numbers where there are none. What a few rows would be taken for by
+    themselves isn't asked: they may be of one class only, or have by chance only numbers among the categories.
+    """
+    source = _source(path)
+    choose_target(source.names, target, path)
+    _all_there(columns, source.names, path)
+    return _as_trained(source, list(columns), target, categories, classes, unseen)
+
+
+def _as_trained(
+    source: "_ParquetSource | _CsvSource",
+    wanted: list[str],
+    target: str | None,
+    categories: tuple[Categories, ...] | None,
+    classes: tuple[Label, ...] | None,
+    unseen: Unseen | None,
+) -> tuple[Array, Array]:
+    """(x (N, wanted), y (N,), empty without a target)."""
+    known, path = categories or (None,) * len(wanted), source.path
+    inputs = list(zip(wanted, known, strict=True))
+
+    def take(pieces: Pieces) -> tuple[Array, Array, Unseen]:
         found: list[Array] = []
+        answers: list[Array] = [np.empty(0)] if target is None else []
         new: Unseen = {}
         for lines, cells in pieces:
-            x = np.empty((len(lines), len(wanted)))
-            for k, (column, name, texts) in enumerate(zip(cells, wanted, known, strict=True)):
-                x[:, k] = known_cells(column, name, texts, path, lines, new)
+            x = np.empty((len(lines), len(inputs)))
+            for k, (name, texts) in enumerate(inputs):
+                x[:, k] = known_cells(cells[k], name, texts, path, lines, new)
             found.append(x)
-        return np.concatenate(found), new
+            if target is not None:
+                answers.append(known_answers(cells[-1], target, classes, path, lines))
+        return np.concatenate(found), np.concatenate(answers), new
 
-    x, new = source.taken(wanted, take)
+    spelled = {name for name, texts in inputs if texts is not None}
+    answer = [] if target is None else [target]
+    x, y, new = source.taken([*wanted, *answer], spelled.union(answer), take)
     if unseen is not None:
         for name, texts in new.items():
             unseen.setdefault(name, Counter()).update(texts)
-    return x
+    return x, y
 
 
 def table_columns(path: Path) -> list[str]:
     """The names of the columns of a table."""
-    return (_ParquetSource(path) if is_parquet(path) else _CsvSource(path)).names
+    return _source(path).names
 
 
 def table_values(path: Path) -> tuple[list[str], list[list[Any]]]:
@@ -144,6 +185,10 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in PARQUET
 
 
+def _source(path: Path) -> "_ParquetSource | _CsvSource":
+    return _ParquetSource(path) if is_parquet(path) else _CsvSource(path)
+
+
 class _ParquetSource:
     """A Parquet file: its columns by their types."""
 
@@ -157,12 +202,12 @@ class _ParquetSource:
     def learn(self, inputs: list[str], target: str) -> Found:
         """The inputs and the target, understood."""
         with opened_parquet(self.path) as table:
-            return understood(table.pieces([*inputs, target], target), inputs, target, self.path)
+            return understood(table.pieces([*inputs, target], {target}), inputs, target, self.path)
 
-    def taken(self, wanted: list[str], take: Callable[[Pieces], T]) -> T:
-        """What ``take`` makes of the pieces of the wanted columns."""
+    def taken(self, wanted: list[str], spelled: set[str], take: Callable[[Pieces], T]) -> T:
+        """What ``take`` makes of the pieces of the wanted columns, integers of those ``spelled`` as texts."""
         with opened_parquet(self.path) as table:
-            return take(table.pieces(wanted, None))
+            return take(table.pieces(wanted, spelled))
 
 
 class _CsvSource:
@@ -188,10 +233,10 @@ class _CsvSource:
                 found = _numbers_only(table, places, target, self.path)
         return found or self._by_lines(places, understand)
 
-    def taken(self, wanted: list[str], take: Callable[[Pieces], T]) -> T:
-        """What ``take`` makes of the pieces of the wanted columns."""
+    def taken(self, wanted: list[str], spelled: set[str], take: Callable[[Pieces], T]) -> T:
+        """What ``take`` makes of the pieces of the wanted columns, those ``spelled`` as texts: 007 is no 7."""
         places = self._places(wanted)
-        found = self._by_arrow(places, self.numbers, take)
+        found = self._by_arrow(places, self.numbers - set(self._places(sorted(spelled))), take)
         return self._by_lines(places, take) if found is None else found
 
     def _places(self, wanted: list[str]) -> list[int]:

@@ -11,8 +11,10 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number, is_missing
-from .wording import at, place, shown
+from .cells import Cells, Texts, as_number, is_missing, other_spelling
+from .columns import as_spelled, known_cells
+from .targets import Label
+from .wording import at, listed, place, shown
 
 MOST_CLASSES = 1000  # a column with more different texts is a name or a number per row, not a class
 MOST_INTEGER_CLASSES = 20
@@ -117,6 +119,42 @@ class TargetColumn:
     def _refuse(self, line: int, cell: str, wanted: str, advice: str) -> None:
         where = f"{at(self._path, line)}, target {shown(self._name)}"
         raise BadInput(f"{where}: wanted {wanted}, came {shown(cell)}; {advice}")
+
+
+def known_answers(
+    cells: Cells, name: str, classes: tuple[Label, ...] | None, path: Path, lines: Sequence[int]
+) -> Array:
+    """Cells (rows,) of the target as a trained model knows it: labels out of ``classes``, numbers where it has none.
+
+    Raises BadInput naming line and column for a label that training didn't have, and where nothing is.
+    """
+    where = f"target {shown(name)}"
+    if classes is None:
+        numbers = known_cells(cells, name, None, path, lines)
+        if np.isnan(numbers).any():
+            line = lines[int(np.argmax(np.isnan(numbers)))]
+            raise BadInput(f"{at(path, line)}, {where}: wanted a number, came nothing; fill it or remove the line")
+        return numbers
+    texts, codes = as_spelled(cells)
+    found = [_label(text, classes) for text in texts]
+    if None in found:
+        code = found.index(None)
+        line = lines[int(np.argmax(codes == code))]
+        wanted = listed(map(str, classes))
+        raise BadInput(
+            f"{at(path, line)}, {where}: wanted one of the classes of training, {wanted}, came {shown(texts[code])}; "
+            "correct it or remove the line"
+        )
+    labels: Array = np.array(found)[codes]
+    return labels
+
+
+def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
+    if isinstance(classes[0], str):
+        return next((spelling for spelling in (text, other_spelling(text)) if spelling in classes), None)
+    number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
+    exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
+    return next((label for label in classes if label == exact), None)
 
 
 def _first(cells: Texts, code: int, lines: Sequence[int]) -> int:

@@ -23,7 +23,7 @@ from ..network import Network
 from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
 from ..state import Layers, State
 from .jax_hosts import lost, meeting
-from .reference import checked_rows
+from .reference import checked_rates, checked_rows
 
 # Steps that one compiled loop has room for: few sizes, so that little is compiled; Ctrl-C is seen between two loops.
 ROOM = (16, 256)
@@ -67,7 +67,7 @@ class Engine:
         rows = checked_rows(rows, self._n_rows)
         if rates is None:
             rates = [rate_at(self._opt.rate, self._step + i, self._start.epoch_losses) for i in range(len(rows))]
-        rates = np.broadcast_to(np.asarray(rates, np.float64), len(rows))
+        rates = checked_rates(rates, len(rows))
         losses = np.empty(len(rows))
         for first in range(0, len(rows), ROOM[-1]):
             some = slice(first, first + ROOM[-1])

@@ -93,7 +93,7 @@ class Descent:
         self.last_loss: float | None = None
         self.weights_before = squared_weights(self.start.layers)
         self.penalized = 0  # batches of this epoch whose L2 term is in the penalty
-        self.seen_every = self.stretch()
+        self.seen_every = self.looks_every()
         self.ends_at = np.inf if est.max_time is None else monotonic() + est.max_time
         self.diverged = False
         self.history = History()
@@ -103,7 +103,7 @@ class Descent:
         state = begin
         run = train(
             self.net, replace(self.opt, rate=self.rate), self.data, batch_size=self.batch_size, epochs=self.epochs,
-            state=begin, engine=est.engine, order=self.order, stretch=self.seen_every,
+            state=begin, engine=est.engine, order=self.order, reports_every=self.seen_every,
         )  # fmt: skip
         try:
             with self.display() as show:
@@ -186,7 +186,7 @@ class Descent:
             stop = True
         return stop
 
-    def stretch(self) -> int | None:
+    def looks_every(self) -> int | None:
         """Steps between two looks at ‖W‖²; without L2, None. It comes from sizes, never from the clock.
 
         1 where the L2 term is so large that its changes within an epoch could decide when the run ends.
@@ -200,11 +200,11 @@ class Descent:
     def add_penalty(self, progress: Progress) -> None:
         """Adds rows · alpha/(2·Σs)·‖W‖² of the steps since the last look, as reported losses contain it.
 
-        Between two looks, ‖W‖² goes in a straight line: exact where every step is seen, see ``stretch``. A Progress
+        Between two looks, ‖W‖² goes in a straight line: exact where every step is seen, see ``looks_every``. A Progress
         that the clock put between them is passed over, so that the same run reports the same bits on any machine.
         """
         last = progress.batch == progress.batches
-        if self.seen_every is None or (progress.batch % self.seen_every and not last):
+        if self.seen_every is None or (progress.step % self.seen_every and not last):
             return
         k = progress.batch - self.penalized
         self.penalized = 0 if last else progress.batch

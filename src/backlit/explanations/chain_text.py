@@ -92,7 +92,7 @@ def chain_latex(factors: Factors) -> str:
 
 def shares_text(shares: Shares, depth: int) -> str:
     """One row per example: its gradient, what it counts, its share, the running sum of the shares."""
-    whole, net = f"∂L/∂{shares.name}", shares.trace.network
+    whole, net, n = f"∂L/∂{shares.name}", shares.trace.network, len(shares.terms)
     rows, total = [("example", whole, "counts", "share", "sum so far")], 0.0
     for factors, term in zip(shares.examples, shares.terms, strict=True):
         total += term.value
@@ -101,7 +101,7 @@ def shares_text(shares: Shares, depth: int) -> str:
         rows.append((who, number(factors.product), counts, number(term.value), number(total)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
-        f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {len(shares.terms)} examples",
+        f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {n} example{'s' * (n > 1)}",
         shares.where,
         "",
         *("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows),

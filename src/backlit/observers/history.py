@@ -23,6 +23,10 @@ class History:
     validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run. ``watched``: the
     steps that ``fit(..., watch=...)`` was to keep for looking at.
 
+    With sample weights ``loss`` is no weighted mean over the epoch: each batch's Σ sᵢLᵢ/Σ sᵢ counts by its rows, as in
+    scikit-learn's ``loss_curve_`` (reduction "sum": Σ sᵢLᵢ over the rows). ``validation_loss`` and ``bl.evaluate``
+    divide Σ sᵢLᵢ of all their rows by Σ sᵢ.
+
     With ``noise=True`` there is also a curve with a point for every 100 updates, the last one for those that are left:
     noise_step (the update at which it ends), gradient_square (‖G‖², the squared length of the true gradient),
     gradient_variance (tr Σ, how far the example gradients scatter around it): means of unbiased estimates over the
@@ -51,10 +55,17 @@ class History:
         return [variance / square if square > 0 else float("inf") for variance, square in pairs]
 
     def mean_noise_scale(self, share: float = 0.5) -> float:
-        """Over the last ``share`` of the run: both numbers averaged apart, then divided. NaN without a curve."""
-        first = round(len(self.noise_step) * (1 - share))
-        square, variance = sum(self.gradient_square[first:]), sum(self.gradient_variance[first:])
-        return float("nan") if not self.noise_step else variance / square if square > 0 else float("inf")
+        """Over the points that end in the last ``share`` of the updates: both numbers averaged apart, then divided.
+
+        A point counts by its updates, so that a last one of few weighs little. NaN without a curve.
+        """
+        if not self.noise_step:
+            return float("nan")
+        ends = np.array(self.noise_step)
+        before = (ends - 1) // NOISE_STEPS * NOISE_STEPS  # the updates before each point
+        counts = (ends - before) * (ends > ends[-1] - share * (ends[-1] - before[0]))
+        square, variance = counts @ self.gradient_square, counts @ self.gradient_variance
+        return float(variance / square) if square > 0 else float("inf")
 
     def __call__(self, progress: Progress) -> None:
         self.watched += progress.watched

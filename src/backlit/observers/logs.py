@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic
 from typing import Any
 
-from ..errors import EngineUnavailable
+from ..errors import BadInput, EngineUnavailable
 from ..training import Progress
 from .history import History
 
@@ -35,8 +36,13 @@ class _Log:
         self.started, self.before, self.complained = monotonic(), 0.0, False
 
     def begin(self, history: History) -> None:
-        """Called by ``fit`` before the run: whose validation is logged too."""
+        """Called by ``fit`` before the run: whose validation is logged too. BadInput where nothing can be written."""
         self.history, self.started = history, monotonic()
+        try:
+            self.prepare()
+        except OSError as error:
+            reason = error.strerror or error
+            raise BadInput(f"log: {self.path} can't be written: {reason}. Name another place.") from None
 
     def __call__(self, progress: Progress) -> None:
         if progress.epoch_loss is None:
@@ -62,6 +68,10 @@ class _Log:
     def seconds(self) -> float:
         return self.before + monotonic() - self.started
 
+    def prepare(self) -> None:
+        """Tries to write, and changes nothing that is there; OSError where it can't."""
+        raise NotImplementedError
+
     def write(self, entry: Mapping[str, Any]) -> None:
         raise NotImplementedError
 
@@ -78,6 +88,14 @@ class _File(_Log):
     """A text file, one line an epoch, on disk when the epoch is over."""
 
     lines = size = 0  # of the file, size in bytes
+
+    def prepare(self) -> None:
+        """Opens the file; one that wasn't there is taken away again, as the run may not begin."""
+        new = not self.path.exists()
+        with open(self.path, "ab"):
+            pass
+        if new:
+            self.path.unlink()
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Puts the line behind the others; what a run that was killed wrote later goes."""
@@ -132,6 +150,12 @@ class TensorBoardLog(_Log):
             raise EngineUnavailable("log: TensorBoard isn't installed: pip install \"backlit[logs]\"") from None
         self.open_writer = Writer
         self.writer: Any = None
+
+    def prepare(self) -> None:
+        """Makes the folder and a file in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self.path):
+            pass
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """One scalar for each number."""
