@@ -200,7 +200,9 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Float
     except FileNotFoundError:
         raise BadInput(f"load: there is no file {path}.") from None
     except IsADirectoryError:
-        raise BadInput(f"load: {path} is a folder: wanted is a file that backlit saved (train --save FILE).") from None
+        raise BadInput(
+            f"load: {path} is a folder, not a model that backlit saved: name a file, as train --save FILE makes it."
+        ) from None
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"load: {path} is not a model that backlit saved: {reason:.200}.") from None
