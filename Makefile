@@ -24,7 +24,6 @@ lint: .venv/tests-installed
 
 # From nothing, so that no example and no page is left over from another state of the code.
 docs: .venv/docs-installed
-	@$(BIN)/backlit step mnist --json > /dev/null  # says within seconds, in one line, if MNIST can't be had
 	rm -rf docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -n -q -j 2 docs docs/_build/html
 	$(BIN)/python docs/making/links.py docs/_build/html

@@ -169,3 +169,5 @@ def test_what_cannot_be_loaded_is_told(tmp_path):
         load_dataset(3)
     (tmp_path / "folder.csv").mkdir()
     assert "holds no data set" in told(tmp_path / "folder.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert "something else" in told(tmp_path / "pipe.csv")

@@ -126,6 +126,8 @@ def _existing(name_or_path: str | os.PathLike[str]) -> Path:
             f"{place(path)}: no such file or folder, and no data set of this name{did_you_mean(str(path), NAMES)}. "
             f"By name there are {listed(NAMES)}."
         )
+    if not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
+        raise BadInput(f"{place(path)}: a file or a folder was wanted, and it is something else")
     return path
 
 
