@@ -1,6 +1,7 @@
 """NumPy's files, and which reader a name or path leads to."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
