@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -42,10 +43,19 @@ def test_an_entry_for_every_epoch_also_after_going_on(kind, name, tmp_path):
         assert [float(e[column]) for e in logged] == curve
 
 
-def test_without_validation_and_on_a_path_that_cannot_be_written(tmp_path, capsys):
+def test_without_validation_and_on_a_disk_that_fails_later(tmp_path, capsys):
     bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=2, progress=False, observers=[bl.JSONLog(tmp_path / "a.jsonl")])
     assert entries(tmp_path / "a.jsonl")[1]["validation_loss"] is None
-    bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=2, progress=False, observers=[bl.CSVLog(tmp_path / "no" / "a.csv")])
+    log = bl.CSVLog(tmp_path / "folder" / "a.csv")
+    with pytest.raises(bl.BadInput, match="can't be written"):
+        bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=2, progress=False, observers=[log])
+    log.path.parent.mkdir()
+
+    def gone(progress):
+        shutil.rmtree(log.path.parent, ignore_errors=True)
+
+    _, history = bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=2, progress=False, observers=[gone, log])
+    assert history.epoch == [1, 2]
     assert capsys.readouterr().err.count("can't be written") == 1
 
 

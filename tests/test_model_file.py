@@ -229,7 +229,7 @@ def test_no_file_and_other_files(path):
         path.write_bytes(content)
         with pytest.raises(bl.BadInput, match=r"model\.safetensors"):
             bl.load(path)
-    with pytest.raises(bl.BadInput, match="model"):
+    with pytest.raises(bl.BadInput, match="is a folder"):
         bl.load(path.parent)
 
 
@@ -331,8 +331,3 @@ def test_what_a_run_was_given_must_be_plain_too(tmp_path):
     assert "run must be a dict" in refusal(bl.save, tmp_path / "m", net, opt, state, run=[1])
     assert "run must be plain JSON" in refusal(bl.save, tmp_path / "m", net, opt, state, run={"plan": object()})
     assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_is_called_one(tmp_path):
-    with pytest.raises(bl.BadInput, match="is a folder"):
-        bl.load(tmp_path)

@@ -241,7 +241,7 @@ def test_an_empty_place_is_misuse(run, table, tmp_path, option):
 def test_a_folder_is_no_model(run, table, tmp_path):
     code, _, err = run("info", tmp_path)
     assert code == 1
-    assert f"{tmp_path} is a folder: wanted" in err
+    assert f"{tmp_path} is a folder, not a model" in err
 
 
 def test_a_table_of_which_all_is_dropped_is_not_told_of_delimiters(run, table):

@@ -125,8 +125,9 @@ def train(
              step unbiased estimates of ‖G‖² and of tr Σ, the trace of the covariance of the example gradients (the
              formulas: example_norms.signal_and_noise). Average both over many steps, then divide: tr Σ/‖G‖² is the
              noise scale, the batch size at which noise and signal are equal. L2 takes no part; example i counts with
-             its sample weight, as sᵢ·gᵢ; a last batch of one row is NaN. Changes no bit of the run, costs 1 to 16 %
-             of the native engine's step. For the engines native and reference.
+             its sample weight, as sᵢ·gᵢ; a last batch of one row is NaN. The rows of a batch are taken for drawn at
+             random, as "shuffled" does: in the order of a sorted file the scatter between batches is missed. Changes no
+             bit of the run; benchmarks/noise_cost.py says what it costs. For the engines native and reference.
 
     ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
     what doesn't fit; Diverged, with the last finite State, when the numbers run away.

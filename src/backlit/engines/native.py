@@ -27,8 +27,10 @@ try:
     from . import _core as _compiled
 except ImportError as error:
     _core: Any = None
+    # where it is there and can't be loaded, the system's reason belongs to the answer
+    _found = "" if "cannot import name" in error.msg else f" ({error.msg})"
     _REASON = (
-        f"the compiled core is missing ({error.msg}). Install a C++ compiler, such as Debian's package g++, and then "
+        f"the compiled core is missing{_found}. Install a C++ compiler, such as Debian's package g++, and then "
         "backlit again: in a clone make clean train, or pip install .; elsewhere "
         "pip install --force-reinstall --no-binary backlit backlit"
     )
