@@ -1,4 +1,4 @@
-"""How tests ask for a BadInput: its message, which is always one line."""
+"""How tests ask for a BadInput: its message, which is always one line, in Python and on the command line."""
 
 import pytest
 
@@ -23,3 +23,8 @@ def answer_or_refusal(action, *args, **options):
         message = str(error)
     assert "\n" not in message
     return None, message
+
+
+def one_line(err):
+    """Whether the command line's standard error is one line of backlit's."""
+    return err.startswith("backlit: ") and len(err.strip().splitlines()) == 1

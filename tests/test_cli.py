@@ -10,24 +10,10 @@ import sys
 
 import numpy as np
 import pytest
+from refusals import one_line
 
 import backlit as bl
-from backlit.cli import COMMANDS, main
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Runs a command in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*argv):
-        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return end.value.code, out, err
-
-    return go
+from backlit.cli import COMMANDS
 
 
 @pytest.fixture
@@ -42,10 +28,6 @@ def table(tmp_path):
         for a, b in x:
             writer.writerow([f"{a:.4f}", f"{1000 * b:.4f}", 1, "above" if b > a else "below"])
     return path
-
-
-def one_line(err):
-    return err.startswith("backlit: ") and len(err.strip().splitlines()) == 1
 
 
 class TestTheMainJob:

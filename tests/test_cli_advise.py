@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
+from refusals import one_line
 from requires import requires
 
 import backlit as bl
-from backlit.cli import main
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Runs a command in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*argv):
-        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return end.value.code, out, err
-
-    return go
 
 
 @pytest.fixture
@@ -34,10 +17,6 @@ def model(run):
     """A saved model of iris."""
     assert run("train", "iris", "--save", "m.safetensors", "--quiet", "--epochs", "10")[0] == 0
     return "m.safetensors"
-
-
-def one_line(err):
-    return err.startswith("backlit: ") and len(err.strip().splitlines()) == 1
 
 
 def test_advise_answers_in_a_table_a_picture_and_json(run, tmp_path):

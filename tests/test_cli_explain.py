@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 from requires import requires
 
 import backlit as bl
-from backlit.cli import main
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Runs a command in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*argv):
-        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return end.value.code, out, err
-
-    return go
 
 
 def test_step_shows_the_sum_and_the_weight_that_was_asked_for(run):

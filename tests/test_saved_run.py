@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 
 import numpy as np
 import pytest
 
 import backlit as bl
-from backlit.cli import main
 from backlit.cli.common import preparation_of
 from backlit.model_file import load_run
 from backlit.observers import kept_steps
 
 STEPS = (0, 37, 58)
 TRAIN = ("train", "iris", "--hidden", "5", "--epochs", "15", "--quiet", "--validation", "0.1", "--seed", "4")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def go(*argv):
-        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return end.value.code, out, err
-
-    return go
 
 
 def watched_by_hand(model: str = "m") -> dict[int, bl.Trace]:

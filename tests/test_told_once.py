@@ -15,22 +15,6 @@ import pytest
 from requires import requires
 
 import backlit as bl
-from backlit.cli import main
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def go(*argv):
-        monkeypatch.setattr(sys, "argv", ["backlit", *map(str, argv)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return end.value.code, out, err
-
-    return go
 
 
 @pytest.fixture

@@ -36,6 +36,11 @@ def rate_at(rate: Rate, step: int, epoch_losses: Sequence[float] = ()) -> float:
     return value
 
 
+def next_rates(rate: Rate, step: int, count: int, epoch_losses: Sequence[float] = ()) -> list[float]:
+    """The learning rates of ``count`` updates from number ``step`` on, within one epoch."""
+    return [rate_at(rate, step + j, epoch_losses) for j in range(count)]
+
+
 # --- what a field may hold: each check returns the value as it is kept ------------------------------------
 
 

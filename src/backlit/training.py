@@ -21,7 +21,7 @@ from .engines import measures, open_engine
 from .errors import BadInput, Diverged
 from .example_norms import signal_and_noise
 from .network import Network
-from .optimizers import Optimizer, check_optimizer, rate_at
+from .optimizers import Optimizer, check_optimizer, next_rates
 from .state import State, check_state, initial_state
 from .trace import Trace
 
@@ -326,11 +326,8 @@ class _Run:
 
     def rates(self, k: int) -> NDArray[np.float64]:
         """The learning rates (k,) of the next k steps."""
-        rate = self.plan.opt.rate
-        if not callable(rate):
-            return np.full(k, rate)
         step, epoch_losses, _ = self.record
-        return np.array([rate_at(rate, step + j, epoch_losses) for j in range(k)])
+        return np.array(next_rates(self.plan.opt.rate, step, k, epoch_losses))
 
     def account(self, losses: NDArray[np.float64], batch: int) -> None:
         """Adds the losses to the epoch's, one after the other whatever the stretches, and closes a finished epoch.

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data import Dataset
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
-from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
+from ..optimizers import SGD, Adam, AdamW, Optimizer, next_rates, slots_of
 from ..state import Layers, State
 from .jax_hosts import lost, meeting
 from .reference import checked_rates, checked_rows
@@ -66,7 +66,7 @@ class Engine:
         """k steps; see engines.Engine."""
         rows = checked_rows(rows, self._n_rows)
         if rates is None:
-            rates = [rate_at(self._opt.rate, self._step + i, self._start.epoch_losses) for i in range(len(rows))]
+            rates = next_rates(self._opt.rate, self._step, len(rows), self._start.epoch_losses)
         rates = checked_rates(rates, len(rows))
         losses = np.empty(len(rows))
         for first in range(0, len(rows), ROOM[-1]):

@@ -19,7 +19,7 @@ from ..data import Dataset
 from ..data.mapped_rows import RowView
 from ..errors import BadInput, EngineUnavailable
 from ..network import Network
-from ..optimizers import SGD, Adam, AdamW, Optimizer, rate_at, slots_of
+from ..optimizers import SGD, Adam, AdamW, Optimizer, next_rates, slots_of
 from ..state import Floats, State
 from .reference import checked_rates, checked_rows
 
@@ -186,7 +186,7 @@ class Engine:
         if rates is not None:
             return rates
         now = self._start.started + self._core.updates
-        return [rate_at(self._opt.rate, now + i, self._start.epoch_losses) for i in range(steps)]
+        return next_rates(self._opt.rate, now, steps, self._start.epoch_losses)
 
     def _gathered(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Floats]]:
         """These rows of x (steps · B, n_in) for a few steps at a time, in the core's dtype."""
