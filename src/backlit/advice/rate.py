@@ -100,8 +100,7 @@ def range_test(
     and the difference smoothed over the steps before it. The test ends where the smoothed loss has doubled from its
     smallest value, by a tenth of the loss at the beginning at least, or isn't finite: ``diverging``. ``steepest`` is
     where it falls fastest over the rate's logarithm. ``suggestion``: three times the steepest, but at most a quarter of
-    the diverging rate. The two numbers are a rule of thumb, from trainings of 1000 updates at constant rates around the
-    marked ones on five data sets.
+    the diverging rate. The two numbers are a rule of thumb.
 
     The idea is Smith's (2017, "Cyclical learning rates for training neural networks", arXiv 1506.01186, section 3.3).
     It measures a few hundred steps from here, not a whole training; a schedule may begin above and has to end below.
