@@ -115,7 +115,8 @@ def train(
     epochs:  the total: a state that has 10 behind it, trained with epochs=30, gives the bits of 30 at once. To train a
              state on other data, or in other batches, begin anew: ``state=state.anew()``.
     seed:    of the order of the rows, and of the parameters if no ``state`` is given.
-    order:   "shuffled", "as_given", "shuffled_in_blocks" (for files on a slow disk), or a function epoch -> row numbers.
+    order:   "shuffled", "as_given", "shuffled_in_blocks" (for files on a slow disk), or a function epoch -> row
+             numbers.
     watch:   numbers of steps, from 0, whose State before and rows are kept for ``Progress.watched``; steps that the
              state has behind it are not seen again.
     reports_every: the most updates between two Progress; 1 shows every step. Its multiples, counted from the State's
