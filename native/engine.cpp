@@ -58,18 +58,22 @@ Engine<T>::Engine(const Specification& network, const OptimizerSettings& optimiz
 }
 
 template <class T>
-void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) const {
+void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) {
   const OptimizerSettings& o = optimizer_;
   rule.optimizer = o.kind;
   rule.nesterov = o.nesterov;
   rule.rate = T(rate);
-  rule.l2 = T(!o.l2_over_batch ? o.l2 : weight_sum > 0 ? o.l2 / weight_sum : 0);
   rule.momentum = T(o.momentum);
+  const double l2 = !o.l2_over_batch ? o.l2 : weight_sum > 0 ? o.l2 / weight_sum : 0;
+  // The deltas of sgd carry the rate: a row has far fewer of them than there are weights to multiply it with. A rate of
+  // zero could not be taken out of their squares again, so such a step is one of momentum, with none.
+  const bool carried = o.kind == Optimizer::sgd && rate != 0;
+  if (o.kind == Optimizer::sgd && !carried) rule.optimizer = Optimizer::momentum;
+  delta_factor_ = carried ? rate : 1;
+  rule.l2 = T(l2 * delta_factor_);
   if (o.kind != Optimizer::adam) return;
   const double t = static_cast<double>(update_ + 1);
-  rule.keep1 = T(o.beta1);
   rule.take1 = T(1 - o.beta1);
-  rule.keep2 = T(o.beta2);
   rule.take2 = T(1 - o.beta2);
   // rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t), both sides of the bar times √(1 - beta2^t)
   const double root = std::sqrt(1 - std::pow(o.beta2, t));
@@ -96,19 +100,20 @@ void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, long step) {
     weight_sum = 0;
     for (long b = 0; b < batch; ++b) weight_sum += (*weights_)[data_rows[b]];
   }
+  set_rule(plan.rule, batches.rates[step], weight_sum);
   // A batch in which nothing weighs has no loss and no gradient.
-  loss_factor_ = !mean_ ? 1 : weight_sum > 0 ? 1 / weight_sum : 0;
+  const double reduction = !mean_ ? 1 : weight_sum > 0 ? 1 / weight_sum : 0;
   for (long b = 0; b < batch; ++b) {
     plan.target_rows[b] = targets_.get() + data_rows[b] * stride;
-    plan.row_scales[b] = T(weights_ ? (*weights_)[data_rows[b]] * loss_factor_ : loss_factor_);
+    shares_[b] = weights_ ? double((*weights_)[data_rows[b]]) * reduction : reduction;
+    plan.row_scales[b] = T(shares_[b] * delta_factor_);
   }
-  set_rule(plan.rule, batches.rates[step], weight_sum);
 }
 
 template <class T>
 double Engine<T>::reduced_loss(const Plan<T>& plan) const {
   double sum = 0;
-  for (long b = 0; b < plan.batch; ++b) sum += double(plan.row_losses[b]) * double(plan.row_scales[b]);
+  for (long b = 0; b < plan.batch; ++b) sum += double(plan.row_losses[b]) * shares_[b];
   return sum;
 }
 
@@ -118,8 +123,9 @@ void Engine<T>::reduced_squares(const Plan<T>& plan, long threads, double* squar
   for (long b = 0; b < plan.batch; ++b) rows += double(plan.row_squares[b]);
   for (long thread = 0; thread < threads; ++thread)
     for (long lane = 0; lane < kernels_.lanes; ++lane) batch += double(plan.squares[thread][lane]);
-  squares[0] = rows;
-  squares[1] = plan.batch == 1 ? rows : batch;  // one row is the batch, and narrow layers then sum nothing
+  if (plan.batch == 1) batch = rows;  // one row is the batch, and narrow layers then sum nothing
+  squares[0] = rows / (delta_factor_ * delta_factor_);
+  squares[1] = batch / (delta_factor_ * delta_factor_);
 }
 
 template <class T>
@@ -195,6 +201,7 @@ long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, do
   const long threads = threads_for(batches.batch);
   Plan<T>& plan = network_.plan_for(batches.batch, threads, squares != nullptr);
   plan.parameters = parameters_.get();
+  shares_.resize(batches.batch);
   find_rows(batches, from, plan.next_rows);
   plan.sparse = has_many_zeros(batches, from);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;

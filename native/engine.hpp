@@ -53,7 +53,7 @@ class Engine {
  private:
   void find_rows(const Batches<T>& batches, long step, const T** rows) const;
   void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
-  void set_rule(Rule<T>& rule, double rate, double weight_sum) const;
+  void set_rule(Rule<T>& rule, double rate, double weight_sum);
   double reduced_loss(const Plan<T>& plan) const;
   void reduced_squares(const Plan<T>& plan, long threads, double* squares) const;
   long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
@@ -70,7 +70,9 @@ class Engine {
   std::vector<Array<T>> slots_;
   std::optional<Array<T>> weights_;
   long update_;
-  double loss_factor_ = 0;  // of the batch being run: 1 or 1 / Σ weights
+  // Of the batch being run: what each row counts for in its loss, and what the deltas carry besides.
+  std::vector<double> shares_;
+  double delta_factor_ = 1;
 };
 
 // out (rows, n_out) <- outputs of the network for x (rows, n_in). Each row as if it were alone, whatever the threads.

@@ -27,10 +27,10 @@ template <class T>
 struct Rule {
   Optimizer optimizer;
   bool nesterov;
-  T rate, momentum;
-  T keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
+  T rate, momentum;  // sgd knows no rate: its gradients arrive multiplied by it, Plan::row_scales
+  T take1, take2;    // 1 - beta1, 1 - beta2
   T scale, epsilon;              // of the moments as they are: the corrections for t are in these two
-  T l2, decay;  // both of weights only: added to the gradient · W, taken from W · W
+  T l2, decay;  // both of weights only: what is added to the gradient, and taken from W, is so many times W
   T* squares;   // one register: the squares of the reduced gradient, without L2, are added to it; null: nobody asked
 };
 
@@ -44,7 +44,7 @@ struct Layer {
   long stride;                         // numbers from one row to the next in the three arrays below; fan_out, padded
   T* outputs;                          // (batch, stride): z, then a; the padding holds anything
   T* slopes;                           // (batch, stride): da/dz where a alone does not give it, else null
-  T* deltas;                           // (batch, stride): ∂loss/∂z, reduction and sample weight included; likewise
+  T* deltas;                           // (batch, stride): ∂loss/∂z times the row's scale; likewise
   const T** output_rows;               // (batch): where each row of outputs begins
   const T** delta_rows;                // (batch)
 };
@@ -68,7 +68,7 @@ struct Plan {
   const T** input_rows;    // (batch): rows of x, fan_in of the first layer each
   const T** next_rows;     // (batch): those of the next step, to be fetched from memory meanwhile
   const T** target_rows;   // (batch): rows of y, padded to whole registers
-  T* row_scales;           // (batch): sample weight and reduction
+  T* row_scales;           // (batch): of its delta: sample weight and reduction, and for sgd the rate
   T* row_losses;           // (batch): loss of each row, before sample weight and reduction
   Rule<T> rule;
   T** scratch;             // one array per thread, for a block of outputs or a panel turned

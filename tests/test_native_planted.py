@@ -36,8 +36,8 @@ PLANTS = {
     ),
     "a moment wrong by a thousandth": (
         "update.hpp",
-        "rule.keep2 * load(at.slot2)",
-        "T(0.999) * rule.keep2 * load(at.slot2)",
+        "second += rule.take2 * (gradient * gradient - second);",
+        "second += T(1.001) * rule.take2 * (gradient * gradient - second);",
     ),
     "L2 on the biases": (
         "update.hpp",

@@ -78,6 +78,27 @@ def test_measured_steps_of_every_network(engine, name, dtype, weighted):
 
 
 @pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("engine", MEASURING)
+def test_the_rate_is_not_in_what_is_measured(engine, dtype):
+    """Plain descent may carry the rate in its deltas; rates of zero and nearly zero are measured like any other."""
+    ready(engine)
+    net, opt = NETWORKS[sorted(SMALL)[0]], bl.SGD(0.1, l2=0.3)
+    x, y, _ = (part.astype(dtype) for part in batch(net, 30))
+    state, data = states(net, opt, dtype), bl.Dataset(x, y)
+    rows = np.broadcast_to(np.arange(9), (2, 9))
+    g = example_gradients(net, state, x[:9], y[:9])
+    expected = np.array([(g * g).sum(1).mean(), (g.mean(0) ** 2).sum()])
+    measured, plain = (engines.open_engine(engine, net, opt, state, data) for _ in range(2))
+    _, squares = measured.advance_measured(rows, rates := [0.0, 1e-9])
+    for step in range(2):
+        assert far(squares[step], expected) < CLOSE[dtype], step
+    plain.advance(rows[:1], rates[:1])
+    assert np.array_equal(plain.state().parameters, state.parameters)
+    plain.advance(rows[1:], rates[1:])
+    assert np.array_equal(measured.state().parameters, plain.state().parameters)
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
 @pytest.mark.parametrize("optimizer", [bl.SGD(0.1), bl.Adam(0.01, l2=0.1)], ids=["sgd", "adam"])
 @pytest.mark.parametrize("units", [1, 3, 8, 13, 16, 17, 31, 33, 40])
 def test_padding_and_threads_add_nothing(units, optimizer, dtype):

@@ -6,7 +6,12 @@
 
 namespace {
 
+// Inputs of a tile: as many as the registers hold, but fewer where so few rows are summed that a tile is mostly its
+// beginning and its end; these then overlap with their neighbours'.
 constexpr long TILE_INPUTS = REGISTERS == 32 ? 8 : 6;
+constexpr long SHORT_TILE_INPUTS = 4, SHORT_TILE_ROWS = 31;
+// From so many rows on, W is asked for when its tile begins: a layer may be larger than the cache.
+constexpr long PREFETCH_ROWS = 32;
 
 template <class T>
 struct Parameters {
@@ -33,7 +38,7 @@ INLINE void add_squares(const Vec<T>* v, T* squares) {
 template <class T, Optimizer KIND>
 INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T decay) {
   Vec<T> w = load(at.value);
-  if (KIND == Optimizer::sgd) w -= rule.rate * gradient;
+  if (KIND == Optimizer::sgd) w -= gradient;
   if (KIND == Optimizer::momentum) {
     const Vec<T> move = rule.rate * gradient;
     const Vec<T> velocity = rule.momentum * load(at.slot1) - move;
@@ -43,11 +48,12 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T deca
   if (KIND == Optimizer::adam) {
     Vec<T> first = load(at.slot1);
     first += rule.take1 * (gradient - first);
-    const Vec<T> second = rule.keep2 * load(at.slot2) + rule.take2 * (gradient * gradient);
+    Vec<T> second = load(at.slot2);
+    second += rule.take2 * (gradient * gradient - second);
     store(at.slot1, first);
     store(at.slot2, second);
     if (decay != T(0)) w -= decay * w;
-    w -= rule.scale * first / (square_root(second) + rule.epsilon);
+    w -= rule.scale * (first / (square_root(second) + rule.epsilon));
   }
   store(at.value, w);
 }
@@ -95,6 +101,8 @@ void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
   const long end = first + tiles * INPUTS;
   if constexpr (KIND != Optimizer::adam) {
     for (; first < end; first += INPUTS) {
+      if (u.batch >= PREFETCH_ROWS)
+        UNROLL for (int i = 0; i < COUNT; ++i) __builtin_prefetch(u.at.value + (first * NV + i) * LANES<T>, 1);
       Vec<T> sum[COUNT] = {};
       add_products<T, NV, INPUTS>(sum, u, first, 0, u.batch);
       apply_to_weights<T, KIND, COUNT>(sum, u.at + first * NV * LANES<T>, rule);
@@ -132,7 +140,9 @@ constexpr UpdateTiles<T> update_tiles_of(long inputs, Indices<Q...>) {
 // Two sizes of tiles, one input apart, so that no thin tile is left over.
 template <class T, Optimizer KIND, int NV>
 INLINE void update_panel(const PanelUpdate<T>& u, long begin, long end) {
-  const long count = end - begin, tiles = (count + TILE_INPUTS - 1) / TILE_INPUTS;
+  const bool is_short = NV == 2 && KIND != Optimizer::adam && u.batch <= SHORT_TILE_ROWS;
+  const long most = is_short ? SHORT_TILE_INPUTS : TILE_INPUTS;
+  const long count = end - begin, tiles = (count + most - 1) / most;
   const long size = tiles == 1 ? count : count / tiles, larger = count - size * tiles;
   using Sizes = Indices<__integer_pack(TILE_INPUTS)...>;
   if (larger) update_tiles_of<T, KIND, NV>(size + 1, Sizes{})(u, begin, larger);

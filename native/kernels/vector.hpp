@@ -100,13 +100,6 @@ INLINE Vec<T> load_first(const T* from, long count) {
   return v;
 }
 
-template <class T>
-INLINE T sum_lanes(Vec<T> v) {
-  T sum = 0;
-  for (int i = 0; i < LANES<T>; ++i) sum += v[i];
-  return sum;
-}
-
 INLINE Vec<float> square_root(Vec<float> v) {
 #if defined(__AVX512F__)
   return __builtin_ia32_sqrtps512_mask(v, v, -1, 4);
@@ -135,25 +128,62 @@ INLINE Vec<double> square_root(Vec<double> v) {
 
 template <int... I>
 struct Indices {};
-template <class T, int HALF, int... I>
-INLINE Vec<T> interleave(Vec<T> a, Vec<T> b, Indices<I...>) {
-  constexpr int n = LANES<T>;
-  return __builtin_shufflevector(a, b, (HALF * (n / 2) + I / 2 + (I % 2) * n)...);
+template <class T>
+using AllLanes = Indices<__integer_pack(LANES<T>)...>;
+
+// v with its halves exchanged in each group of 2 · DISTANCE lanes
+template <class T, int DISTANCE, int... I>
+INLINE Vec<T> exchanged(Vec<T> v, Indices<I...>) {
+  return __builtin_shufflevector(v, v, (I ^ DISTANCE)...);
 }
 
-// rows[i][j] <-> rows[j][i]: log2(lanes) rounds, each interleaving row i with row i + lanes/2.
+// Half is added to half until one number is left: one lane after the other would wait for every addition.
+template <class T, int DISTANCE = LANES<T> / 2>
+INLINE T sum_lanes(Vec<T> v) {
+  if constexpr (DISTANCE == 0)
+    return v[0];
+  else
+    return sum_lanes<T, DISTANCE / 2>(v + exchanged<T, DISTANCE>(v, AllLanes<T>{}));
+}
+
+// Numbers in 16 bytes, within which processors interleave, and between which they exchange, in one instruction.
+template <class T>
+constexpr int UNIT = 16 / sizeof(T);
+
+// In every unit, the numbers of one half of a's and those of b's, in turn.
+template <class T, int HALF, int... I>
+INLINE Vec<T> interleave(Vec<T> a, Vec<T> b, Indices<I...>) {
+  constexpr int u = UNIT<T>, n = LANES<T>;
+  return __builtin_shufflevector(a, b, (I / u * u + HALF * (u / 2) + I % u / 2 + I % 2 * n)...);
+}
+
+// Every other unit of a, from unit ODD on, then of b.
+template <class T, int ODD, int... I>
+INLINE Vec<T> alternate(Vec<T> a, Vec<T> b, Indices<I...>) {
+  constexpr int u = UNIT<T>, n = LANES<T>;
+  return __builtin_shufflevector(a, b, ((2 * (I % (n / 2) / u) + ODD) * u + I % u + I / (n / 2) * n)...);
+}
+
+// rows[i][j] <-> rows[j][i]. Every round exchanges one bit of i with one of j, in pairs of rows that differ in that bit:
+// first the bits within a unit, the highest first, then those that number the units, the lowest first.
 template <class T>
 INLINE void transpose(Vec<T>* rows) {
-  constexpr int n = LANES<T>;
-  using All = Indices<__integer_pack(n)...>;
-  UNROLL for (int round = 1; round < n; round *= 2) {
-    Vec<T> next[n];
-    UNROLL for (int i = 0; i < n / 2; ++i) {
-      next[2 * i] = interleave<T, 0>(rows[i], rows[i + n / 2], All{});
-      next[2 * i + 1] = interleave<T, 1>(rows[i], rows[i + n / 2], All{});
+  constexpr int pairs = LANES<T> / 2;
+  UNROLL for (int bit = UNIT<T> / 2; bit; bit /= 2)
+    UNROLL for (int pair = 0; pair < pairs; ++pair) {
+      Vec<T>&a = rows[pair / bit * 2 * bit + pair % bit], &b = (&a)[bit];
+      const Vec<T> high = interleave<T, 1>(a, b, AllLanes<T>{});
+      a = interleave<T, 0>(a, b, AllLanes<T>{});
+      b = high;
     }
-    UNROLL for (int i = 0; i < n; ++i) rows[i] = next[i];
-  }
+  if constexpr (LANES<T> > UNIT<T>)
+    UNROLL for (int bit = UNIT<T>; bit < LANES<T>; bit *= 2)
+      UNROLL for (int pair = 0; pair < pairs; ++pair) {
+        Vec<T>&a = rows[pair / bit * 2 * bit + pair % bit], &b = (&a)[bit];
+        const Vec<T> odd = alternate<T, 1>(a, b, AllLanes<T>{});
+        a = alternate<T, 0>(a, b, AllLanes<T>{});
+        b = odd;
+      }
 }
 
 }  // namespace
