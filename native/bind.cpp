@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <map>
 
 #include "bus_error.hpp"
@@ -129,11 +130,12 @@ struct Core {
   }
 
   static void check_range(const Matrix<int64_t>& rows, long count) {
-    const int64_t* row = numbers(rows);
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      if (row[i] < 0 || row[i] >= count)
-        throw BadInput("advance: rows must be from 0 to " + std::to_string(count - 1) + "; got " +
-                       std::to_string(row[i]));
+    const int64_t *first = numbers(rows), *last = first + rows.size();
+    bool outside = false;  // looked for without a branch, as tiny steps would notice
+    for (const int64_t* row = first; row < last; ++row) outside |= uint64_t(*row) >= uint64_t(count);
+    if (!outside) return;
+    const int64_t wrong = *std::find_if(first, last, [=](int64_t row) { return row < 0 || row >= count; });
+    throw BadInput("advance: rows must be from 0 to " + std::to_string(count - 1) + "; got " + std::to_string(wrong));
   }
 
   nb::object parameters() {

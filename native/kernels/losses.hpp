@@ -21,7 +21,6 @@ constexpr long FEW_OUTPUTS = LANES<T> / 4;
 // turned[n] <- output n of each of `rows` rows, anything in the lanes behind. Rows are padded to whole registers.
 template <class T>
 INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
-  if (outputs == 1 && rows == 1) return store(turned, load(from[0]));
   if (outputs <= FEW_OUTPUTS<T>) {
     for (long n = 0; n < outputs; ++n) {
       Vec<T> column = splat(from[0][n]);
@@ -41,7 +40,6 @@ INLINE void turn(const T* const* from, long rows, long outputs, T* turned) {
 // The way back; padding columns of the rows become zero, so that padded weights stay what they are.
 template <class T>
 INLINE void turn_back(const T* turned, long rows, long outputs, T* to, long stride) {
-  if (outputs == 1 && rows == 1) return store(to, with_lane<T>(Vec<T>{}, 0, load(turned)));
   if (outputs <= FEW_OUTPUTS<T>) {
     for (long r = 0; r < rows; ++r) {
       Vec<T> row = {};
@@ -213,16 +211,22 @@ INLINE Block<T> block_in(T* scratch, long outputs) {
   return {outputs, scratch, scratch + size, scratch + 2 * size, scratch + 3 * size};
 }
 
-// z of the rows [first, first + rows), rows <= LANES, becomes delta · scale; their losses go to plan.row_losses.
+// g <- delta · scale of a block whose z and y are there, of rows from `first` on; their losses go to plan.row_losses.
 template <class T>
-INLINE void output_block_in(const Block<T>& o, const Plan<T>& plan, const Layer<T>& layer, long first, long rows) {
-  turn(layer.output_rows + first, rows, o.outputs, o.z);
-  turn(plan.target_rows + first, rows, o.outputs, o.y);
+INLINE void turned_block(const Block<T>& o, const Plan<T>& plan, const Layer<T>& layer, long first) {
   const Vec<T> log_sum = output_activation(layer.activation, o);
   const Vec<T> loss = loss_and_delta(plan.loss, layer.activation, o, log_sum);
   const Vec<T> scale = load(plan.row_scales + first);
   for (long n = 0; n < o.outputs; ++n) o.put(o.g, n, o.at(o.g, n) * scale);
   store(plan.row_losses + first, loss);
+}
+
+// z of the rows [first, first + rows), rows <= LANES, becomes delta · scale; their losses go to plan.row_losses.
+template <class T>
+INLINE void output_block_in(const Block<T>& o, const Plan<T>& plan, const Layer<T>& layer, long first, long rows) {
+  turn(layer.output_rows + first, rows, o.outputs, o.z);
+  turn(plan.target_rows + first, rows, o.outputs, o.y);
+  turned_block(o, plan, layer, first);
   turn_back(o.g, rows, o.outputs, layer.deltas + first * layer.stride, layer.stride);
 }
 
@@ -234,6 +238,20 @@ void output_block(const Plan<T>& plan, const Layer<T>& layer, T* scratch, long f
     return;
   }
   output_block_in<T>(block_in(scratch, layer.fan_out), plan, layer, first, rows);
+}
+
+// The same for a batch of one row whose z is in a register, as delta · scale then is too.
+template <class T>
+INLINE Vec<T> output_row(const Plan<T>& plan, const Layer<T>& layer, T* scratch, Vec<T> z) {
+  if (layer.fan_out > 1) {
+    output_block(plan, layer, scratch, 0, 1);
+    return load(layer.deltas);
+  }
+  Vec<T> a, g, y = load(plan.target_rows[0]);
+  turned_block<T>({1, (T*)&z, (T*)&a, (T*)&g, (T*)&y}, plan, layer, 0);
+  const Vec<T> delta = with_lane<T>(Vec<T>{}, 0, g);
+  store(layer.deltas, delta);
+  return delta;
 }
 
 }  // namespace

@@ -131,45 +131,52 @@ void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
   }
 }
 
-// Σ a[k] · row k of w (depth, one register): product_tile for one row, summed in the same order.
-template <class T>
-INLINE Vec<T> narrow_product(const T* a, const T* w, long depth) {
+// Σ a(k) · row k of w (depth, one register): product_tile for one row, summed in the same order.
+template <class T, class A>
+INLINE Vec<T> narrow_product(A a, const T* w, long depth) {
   Vec<T> sum = {};
-  for (long k = 0; k < depth; ++k) sum += a[k] * load(w + k * LANES<T>);
+  for (long k = 0; k < depth; ++k) sum += a(k) * load(w + k * LANES<T>);
   return sum;
 }
 
-// A whole step of one row where every layer fits one register: so little arithmetic that calls, loops over tiles and the
-// way through memory between them would take most of the time.
+// A whole step of one row where every layer fits one register: so little arithmetic that calls and loops over tiles would
+// take most of the time. What one layer hands to the next stays in a register: through memory it would come a dozen
+// cycles later, every time. It is stored for those who read it afterwards.
 template <class T, Optimizer KIND>
 void narrow_step(const Plan<T>& plan) {
   const long last = plan.layer_count - 1;
-  const T* parameters = plan.parameters;
+  const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+  const T* x = plan.input_rows[0];
+  Vec<T> a = {};
   for (long l = 0; l <= last; ++l) {
     const Layer<T>& layer = plan.layers[l];
-    const T* a = l ? plan.layers[l - 1].outputs : plan.input_rows[0];
-    Vec<T> z = narrow_product(a, parameters + layer.weights, layer.fan_in) + load(parameters + layer.biases);
-    if (l < last) z = with_activation<T>(layer.activation, [&](auto f) INLINED { return f.value(z, layer.slopes); });
-    store(layer.outputs, z);
+    const T* w = plan.parameters + layer.weights;
+    a = l ? narrow_product<T>([=](long k) INLINED { return lane<T>(a, k); }, w, layer.fan_in)
+          : narrow_product<T>([=](long k) INLINED { return splat(x[k]); }, w, layer.fan_in);
+    a += load(plan.parameters + layer.biases);
+    if (l < last) a = with_activation<T>(layer.activation, [&](auto f) INLINED { return f.value(a, layer.slopes); });
+    store(layer.outputs, a);
   }
-  output_block(plan, plan.layers[last], plan.scratch[0], 0, 1);
+  Vec<T> delta = output_row(plan, plan.layers[last], plan.scratch[0], a);
   for (long l = last; l >= 0; --l) {
     const Layer<T>& layer = plan.layers[l];
-    const T* a = l ? plan.layers[l - 1].outputs : plan.input_rows[0];
+    const T* inputs = l ? plan.layers[l - 1].outputs : x;
+    Vec<T> delta_below = {};
     if (l) {
       const Layer<T>& below = plan.layers[l - 1];
       transposed_panel(plan, layer, 0, LANES<T>, plan.scratch[0]);
       const Vec<T> slope = with_activation<T>(
           below.activation, [&](auto f) INLINED { return f.slope(below.outputs, below.slopes); });
-      store(below.deltas, narrow_product<T>(layer.deltas, plan.scratch[0], layer.fan_out) * slope);
+      const auto product = narrow_product<T>([=](long n) INLINED { return lane<T>(delta, n); }, plan.scratch[0],
+                                             layer.fan_out);
+      store(below.deltas, delta_below = product * slope);
     }
-    const Vec<T> delta = load(layer.deltas);
-    const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
     for (long k = 0; k < layer.fan_in; ++k) {
-      Vec<T> gradient = a[k] * delta;
+      Vec<T> gradient = inputs[k] * delta;
       apply_to_weights<T, KIND, 1>(&gradient, all + (layer.weights + k * LANES<T>), plan.rule);
     }
     apply<T, KIND>(delta, all + layer.biases, plan.rule, T(0));
+    delta = delta_below;
   }
 }
 

@@ -119,6 +119,7 @@ def checked_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
 def checked_rates(rates: ArrayLike, steps: int) -> NDArray[np.float64]:
     """Learning rates (steps,) of ``advance``: one for each step, or one number for all; BadInput otherwise."""
     try:
-        return np.broadcast_to(np.asarray(rates, np.float64), (steps,))
+        numbers = np.asarray(rates, np.float64)
+        return numbers if numbers.shape == (steps,) else np.broadcast_to(numbers, (steps,))
     except (TypeError, ValueError):
         raise BadInput(f"advance: rates must be {steps} numbers, one per step; got {rates!r:.60}.") from None
