@@ -56,36 +56,38 @@ void PackedNetwork<T>::lay_out(Layer<T>& layer) {
   if (layer.stride * sizeof(T) % 1024 == 0) layer.stride += 64 / sizeof(T);
 }
 
-// Calls visit(offset when packed, offset when flat) for every parameter.
+// Calls visit(offset when packed, offset when flat, count) for all parameters, in runs that lie side by side in both.
 template <class T>
 template <class Visit>
-void PackedNetwork<T>::each_parameter(Visit visit) const {
+void PackedNetwork<T>::each_run(Visit visit) const {
   const long width = 2 * lanes_;
   long flat = 0;
   for (const Layer<T>& layer : layers_) {
     const long panel_columns = layer.fan_out - layer.strips;
-    for (long k = 0; k < layer.fan_in; ++k)
-      for (long n = 0; n < layer.fan_out; ++n, ++flat) {
+    for (long k = 0; k < layer.fan_in; ++k, flat += layer.fan_out) {
+      for (long n = 0; n < panel_columns; n += width) {
         const long panel = n / width, panel_width = panel < layer.doubles ? width : lanes_;
-        if (n < panel_columns)
-          visit(layer.weights + panel * width * layer.fan_in + k * panel_width + n % width, flat);
-        else
-          visit(layer.strip_start + (n - panel_columns) * layer.strip_stride + k, flat);
+        visit(layer.weights + panel * width * layer.fan_in + k * panel_width, flat + n,
+              std::min(panel_width, panel_columns - n));
       }
-    for (long n = 0; n < layer.fan_out; ++n, ++flat) visit(layer.biases + n, flat);
+      for (long c = 0; c < layer.strips; ++c)
+        visit(layer.strip_start + c * layer.strip_stride + k, flat + panel_columns + c, 1);
+    }
+    visit(layer.biases, flat, layer.fan_out);
+    flat += layer.fan_out;
   }
 }
 
 template <class T>
 Array<T> PackedNetwork<T>::packed(const T* flat) const {
   Array<T> result(packed_count_);
-  each_parameter([&](long at, long from) { result[at] = flat[from]; });
+  each_run([&](long at, long from, long count) { std::copy_n(flat + from, count, result.get() + at); });
   return result;
 }
 
 template <class T>
 void PackedNetwork<T>::unpack(const T* packed, T* flat) const {
-  each_parameter([&](long at, long to) { flat[to] = packed[at]; });
+  each_run([&](long at, long to, long count) { std::copy_n(packed + at, count, flat + to); });
 }
 
 template <class T>

@@ -60,7 +60,7 @@ class PackedNetwork {
   void lay_out(Layer<T>& layer);
   void allocate(long batch);
   template <class Visit>
-  void each_parameter(Visit visit) const;
+  void each_run(Visit visit) const;
 
   const long lanes_;
   std::vector<Layer<T>> layers_;
