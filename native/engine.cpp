@@ -18,8 +18,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves.
-constexpr double WORTH_A_THREAD = 3e6;
+// Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves: never worth a
+// trial; and worth it without a trial, where the number of threads must not depend on the clock.
+constexpr double WORTH_A_TRIAL = 5e5, WORTH_A_THREAD = 3e6;
 // A thread for predicting is made anew for each call of run.
 constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
 // Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
@@ -189,23 +190,31 @@ bool Engine<T>::has_many_zeros(const Batches<T>& batches, long from) const {
   return others <= most;
 }
 
+// For steps of `work` multiply-adds. Squared gradients are added up thread by thread: their bits depend on the number.
 template <class T>
-long Engine<T>::threads_for(long batch) const {
+long Engine<T>::threads_for(double work, bool measured) const {
   if (threads_ > 0) return threads_;
-  const double work = double(network_.parameter_count()) * batch;
-  return std::clamp(long(work / WORTH_A_THREAD), 1L, usable_cores());
+  return std::clamp(long(work / (measured ? WORTH_A_THREAD : WORTH_A_TRIAL)), 1L, usable_cores());
 }
 
 template <class T>
 long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds) {
-  const long threads = threads_for(batches.batch);
-  Plan<T>& plan = network_.plan_for(batches.batch, threads, squares != nullptr);
+  const bool measured = squares != nullptr;
+  const double work = double(network_.parameter_count()) * batches.batch;
+  const long most = threads_for(work, measured);
+  const bool by_pace = threads_ == 0 && !measured && most > 1;
+  const long threads = by_pace ? pace_.threads(most) : most;
+  Plan<T>& plan = network_.plan_for(batches.batch, threads, measured);
   plan.parameters = parameters_.get();
   shares_.resize(batches.batch);
   find_rows(batches, from, plan.next_rows);
   plan.sparse = has_many_zeros(batches, from);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
-  return run(plan, batches, from, losses, squares, seconds, threads);
+  if (!by_pace) return run(plan, batches, from, losses, squares, seconds, threads);
+  const auto start = Clock::now();
+  const long steps = run(plan, batches, from, losses, squares, pace_.at_most(seconds), threads);
+  pace_.took(threads, seconds_since(start), work * double(steps));
+  return steps;
 }
 
 template <class T>

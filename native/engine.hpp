@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "network.hpp"
+#include "pace.hpp"
 #include "threads.hpp"
 
 namespace backlit {
@@ -58,7 +59,7 @@ class Engine {
   void reduced_squares(const Plan<T>& plan, long threads, double* squares) const;
   long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
            long threads);
-  long threads_for(long batch) const;
+  long threads_for(double work, bool measured) const;
   bool has_many_zeros(const Batches<T>& batches, long from) const;
 
   const Kernels<T>& kernels_;
@@ -73,6 +74,7 @@ class Engine {
   // Of the batch being run: what each row counts for in its loss, and what the deltas carry besides.
   std::vector<double> shares_;
   double delta_factor_ = 1;
+  Pace pace_;
 };
 
 // out (rows, n_out) <- outputs of the network for x (rows, n_in). Each row as if it were alone, whatever the threads.

@@ -251,10 +251,10 @@ def test_a_short_memory_is_an_error_not_a_crash():
 
 
 @pytest.mark.parametrize("name", ["wide", "digits", "mixed", "no-hidden", "one-unit"])
-@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize("rows", [3, 40, 400])
 def test_the_same_bits_with_any_number_of_threads(name, rows):
     results = []
-    for threads in (1, 2, 3, 8):
+    for threads in (1, 2, 3, 8, None):  # None: as many as pay, found out by trying
         opened, *_ = engine(NETWORKS[name], bl.Adam(0.1), "float32", threads=threads)
         losses = opened.advance(np.random.default_rng(0).integers(0, 40, (20, rows)))
         state = opened.state()

@@ -87,9 +87,30 @@ void exercise(const Case& c) {
   for (const auto& result : results) demand(result == alone, "threads have changed the bits");
 }
 
+// Both ways are tried, the quicker one is taken until it is the slower one, and after a second the other gets a chance.
+void exercise_pace() {
+  Pace pace;
+  demand(pace.threads(1) == 1 && pace.at_most(5) == 5, "a team of one was put on trial");
+  const auto call = [&](long expected, double limit, double seconds) {
+    demand(pace.threads(4) == expected, "another number of threads was expected");
+    demand(pace.at_most(5) == limit, "a call may last as long as it likes, and a trial may not");
+    pace.took(expected, seconds, 10);
+  };
+  call(1, 0.002, 0.02);
+  call(4, 0.002, 0.01);
+  call(4, 5, 0.01);
+  call(4, 5, 0.03);  // interrupted: one such call is not enough
+  call(4, 5, 0.2);  // (0.015 + (0.2 - 0.015) / 4) / 10 is more than 0.02 / 10
+  call(1, 5, 0.5);  // (0.02 + (0.5 - 0.02) / 4) / 10: slower still
+  call(4, 5, 0.5);
+  call(4, 0.002, 0.01);  // they had been the slower ones before
+  call(4, 5, 0.01);
+}
+
 }  // namespace
 
 int main() {
+  exercise_pace();
   const Activation hidden[] = {Activation::sigmoid, Activation::tanh,     Activation::relu,  Activation::leaky_relu,
                                Activation::gelu,    Activation::softplus, Activation::linear};
   const std::pair<Activation, Loss> heads[] = {
