@@ -151,7 +151,7 @@ void narrow_step(const Plan<T>& plan) {
   for (long l = 0; l <= last; ++l) {
     const Layer<T>& layer = plan.layers[l];
     const T* w = plan.parameters + layer.weights;
-    a = l ? narrow_product<T>([=](long k) INLINED { return lane<T>(a, k); }, w, layer.fan_in)
+    a = l ? narrow_product<T>([=](long k) INLINED { return splat_lane<T>(a, k); }, w, layer.fan_in)
           : narrow_product<T>([=](long k) INLINED { return splat(x[k]); }, w, layer.fan_in);
     a += load(plan.parameters + layer.biases);
     if (l < last) a = with_activation<T>(layer.activation, [&](auto f) INLINED { return f.value(a, layer.slopes); });
@@ -167,7 +167,7 @@ void narrow_step(const Plan<T>& plan) {
       transposed_panel(plan, layer, 0, LANES<T>, plan.scratch[0]);
       const Vec<T> slope = with_activation<T>(
           below.activation, [&](auto f) INLINED { return f.slope(below.outputs, below.slopes); });
-      const auto product = narrow_product<T>([=](long n) INLINED { return lane<T>(delta, n); }, plan.scratch[0],
+      const auto product = narrow_product<T>([=](long n) INLINED { return splat_lane<T>(delta, n); }, plan.scratch[0],
                                              layer.fan_out);
       store(below.deltas, delta_below = product * slope);
     }

@@ -82,12 +82,12 @@ INLINE Bits<T> lane_numbers() {
 
 // Lane `number` of v, in every lane.
 template <class T>
-INLINE Vec<T> lane(Vec<T> v, long number) {
+INLINE Vec<T> splat_lane(Vec<T> v, long number) {
   return __builtin_shuffle(v, Bits<T>{} + typename Simd<T>::Integer(number));
 }
 
-// v with x, or that lane of x, in lane `lane`. A register that was put together in memory, number by number, would have to wait for all of
-// these stores to reach the cache.
+// v with x, or that lane of x, in lane `lane`. A register that was put together in memory, number by number, would have
+// to wait for all of these stores to reach the cache.
 template <class T>
 INLINE Vec<T> with_lane(Vec<T> v, long lane, Vec<T> x) {
   return lane_numbers<T>() == (Bits<T>{} + typename Simd<T>::Integer(lane)) ? x : v;
