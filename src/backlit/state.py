@@ -150,7 +150,7 @@ def check_state(where: str, network: Network, state: State) -> None:
 def check_batch(
     where: str, network: Network, state: State, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Floats, Floats, Floats]:
-    """x (B, n_in), y (B, n_out) and sample weights (B,) in the State's dtype; BadInput for every other shape."""
+    """x (B, n_in), y (B, n_out) and sample weights (B,) in the State's dtype, all finite; BadInput otherwise."""
     n_in, n_out = network.sizes[0], network.sizes[-1]
     x, y = _numbers(where, "x", x, state.dtype), _numbers(where, "y", y, state.dtype)
     weights = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
@@ -165,20 +165,34 @@ def check_batch(
         raise BadInput(f"{where}: sample_weight must have shape ({len(x)},), one per row of x; got {s.shape}.")
     if not ((s >= 0) & (s < np.inf)).all():
         raise BadInput(f"{where}: sample_weight must be finite numbers of at least 0; got {s!s:.80}.")
+    for name, array in (("x", x), ("y", y)):
+        finite = np.isfinite(array)
+        if not finite.all():
+            i, j = np.argwhere(~finite)[0]
+            raise BadInput(f"{where}: {name}[{i}, {j}] is {array[i, j]} in {array.dtype}; finite numbers are wanted.")
     return x, y, s
 
 
-def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Floats:
+def plain_array(where: str, name: str, given: ArrayLike) -> NDArray[Any]:
+    """``given`` as an array of whatever it holds; BadInput for what makes none, and for what masks would hide."""
+    if isinstance(given, np.ma.MaskedArray):
+        raise BadInput(f"{where}: {name} is a masked array; plain numbers are wanted: fill or drop what is masked.")
     try:
-        array = np.asarray(given)
-    except (TypeError, ValueError) as error:  # rows of different lengths
-        raise BadInput(f"{where}: {name} must be an array of numbers: {error}.") from None
+        return np.asarray(given)
+    except Exception as error:  # rows of different lengths; objects with __array__ may raise anything
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BadInput(f"{where}: {name} must be an array of numbers: {reason}.") from None
+
+
+def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Floats:
+    array = plain_array(where, name, given)
     if array.dtype.kind not in "biuf":
         labels = ""
         if name == "y":
             labels = " Labels become numbers by bl.Dataset(x, labels).targets(net)."
         raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.60}.{labels}")
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # what is too large for float32 is told as inf
+        return array.astype(dtype, copy=False)
 
 
 # --- the beginning ------------------------------------------------------------------------------------------
@@ -277,8 +291,8 @@ def _arrays(name: str, given: Sequence[ArrayLike], shapes: Sequence[tuple[int, .
     arrays = []
     for index, (entry, shape) in enumerate(zip(given, shapes, strict=True)):
         where = f"state_from: {name}[{index}]"
+        array = plain_array("state_from", f"{name}[{index}]", entry)
         try:
-            array = np.asarray(entry)
             if array.dtype.kind not in "biufO":  # Python's huge integers are objects
                 raise TypeError
             array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
