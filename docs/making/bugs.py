@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "missing_derivative": "δ = (W·δ of the layer above), with 1 where σ′(z) belongs.",
             "derivative_of_activation": "δ = (W·δ of the layer above) · σ′(a): the slope, taken at a where z belongs.",
             "double_derivative": "δ = (W·δ of the layer above) · σ′(z)².",
+            "wrong_derivative": "δ = (W·δ of the layer above) · σ′ without a part of it, or another activation's.",
             "extra_output_derivative": "δ = (a − y) · σ′(z) at the output, with a loss in which σ′ has cancelled.",
         },
     ),

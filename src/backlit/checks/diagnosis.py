@@ -16,7 +16,7 @@ from ..errors import BadInput
 from ..network import Network
 from ..state import Floats, Layers, State, check_batch, check_state
 from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
-from .hypotheses import HYPOTHESES
+from .hypotheses import HYPOTHESES, IN_EVERY_HIDDEN
 from .layouts import Foreign, called, read
 from .matching import MATCH, Constant, Match, Ruler, meaningful
 from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
@@ -265,7 +265,7 @@ def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
 def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     """The bugs of one explanation, then the constants before them, as suspects."""
     net, match = scene.net, found.match
-    named = [(name, c.layer, _detail(c), c.detail.startswith("in every hidden")) for name, c in found.bugs]
+    named = [(name, c.layer, _detail(c), c.detail.startswith(IN_EVERY_HIDDEN)) for name, c in found.bugs]
     if found.stale:
         named.insert(0, ("stale_gradient", None, "", False))
     if match.extra is not None:
@@ -300,7 +300,7 @@ def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
 def _detail(candidate: Any) -> str:
     if candidate.how.updated:
         return f"as if they had moved by {candidate.how.rate:.6g} times their gradient"
-    return "" if candidate.detail.startswith("in every hidden") else str(candidate.detail)
+    return str(candidate.detail).removeprefix(IN_EVERY_HIDDEN).removeprefix(": ")
 
 
 def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | None, str, bool]:

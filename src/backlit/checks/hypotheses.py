@@ -27,6 +27,7 @@ class Candidate(NamedTuple):
     detail: str = ""
 
 
+IN_EVERY_HIDDEN = "in every hidden layer"  # how the detail of a Candidate begins whose None leaves the output out
 Hypothesis = Callable[[Scene], Iterator[Candidate]]
 
 
@@ -46,7 +47,7 @@ def _with_slopes(scene: Scene, slope: SlopeRule, output: Callable[[Scene], Float
     hidden = [k for k, name in enumerate(scene.net.hidden) if name != "linear"]
     last = len(scene.layers) - 1
     for layer, chosen in _places(hidden):
-        yield Candidate(layer, Pass(slopes=dict.fromkeys(chosen, slope)), "" if layer else "in every hidden layer")
+        yield Candidate(layer, Pass(slopes=dict.fromkeys(chosen, slope)), "" if layer else IN_EVERY_HIDDEN)
     if output is not None and scene.net.output != "linear" and chain.LOSSES[scene.net.loss].slope_at == "a":
         yield Candidate(last + 1, Pass(output=output))
         if hidden:
@@ -90,6 +91,55 @@ def double_derivative(scene: Scene) -> Iterator[Candidate]:
 
 def _output_twice(scene: Scene) -> Floats:
     return scene.output_slope(right_output(scene))
+
+
+# What is written for a slope by mistake, in words and as a rule. The slope of another activation is left where the
+# forward pass was changed and the backward pass was not.
+SIGMOIDS, TANHS, RELUS = "a·(1 − a), sigmoid's", "1 − a², tanh's", "1 if z > 0, otherwise 0, relu's"
+OTHERS: dict[str, SlopeRule] = {
+    SIGMOIDS: lambda activation, z, a: a * (1 - a),
+    TANHS: lambda activation, z, a: 1 - a * a,
+    RELUS: lambda activation, z, a: (z > 0).astype(z.dtype),
+}
+WRONG_SLOPES: dict[str, dict[str, SlopeRule]] = {
+    "sigmoid": {
+        "a: the factor (1 − a) is missing": lambda activation, z, a: a,
+        "1 − a: the factor a is missing": lambda activation, z, a: 1 - a,
+        "a·(1 + a): a sign is wrong": lambda activation, z, a: a * (1 + a),
+        "z·(1 − z): z, where a belongs": lambda activation, z, a: z * (1 - z),
+    },
+    "tanh": {
+        "1 − a: the square is missing": lambda activation, z, a: 1 - a,
+        "a²: the 1 − is missing": lambda activation, z, a: a * a,
+        "1 + a²: a sign is wrong": lambda activation, z, a: 1 + a * a,
+        "1 − z²: z, where a belongs": lambda activation, z, a: 1 - z * z,
+    },
+    "gelu": {"Φ(z): the summand z·φ(z) is missing": lambda activation, z, a: chain.normal_cdf(z)},
+}
+
+
+def wrong_derivative(scene: Scene) -> Iterator[Candidate]:
+    """Another formula stands for the slope: a part of it is missing, or it is that of another activation."""
+    *hidden, output = scene.net.activations
+    sloped = [k for k, name in enumerate(hidden) if name != "linear"]
+    at_output = output not in ("linear", "softmax") and chain.LOSSES[scene.net.loss].slope_at == "a"
+    for name in dict.fromkeys([*(hidden[k] for k in sloped), *([output] if at_output else [])]):
+        layers = [k for k in sloped if hidden[k] == name]
+        for formula, slope in {**WRONG_SLOPES.get(name, {}), **OTHERS}.items():
+            detail = f"by {formula}"
+            for layer, chosen in _places(layers):
+                if layer or layers == sloped:
+                    told = detail if layer else f"{IN_EVERY_HIDDEN}: {detail}"
+                    yield Candidate(layer, Pass(slopes=dict.fromkeys(chosen, slope)), told)
+            if at_output and name == output:
+                out = _output_with(slope)
+                yield Candidate(len(hidden) + 1, Pass(output=out), detail)
+                if layers and layers == sloped:
+                    yield Candidate(None, Pass(output=out, slopes=dict.fromkeys(layers, slope)), detail)
+
+
+def _output_with(slope: SlopeRule) -> Callable[[Scene], Floats]:
+    return lambda scene: _loss_slope(scene) * scene.slope(slope, len(scene.layers) - 1)
 
 
 def extra_output_derivative(scene: Scene) -> Iterator[Candidate]:
@@ -304,6 +354,7 @@ HYPOTHESES: dict[str, Hypothesis] = {
     "extra_output_derivative": extra_output_derivative,
     "derivative_of_activation": derivative_of_activation,
     "double_derivative": double_derivative,
+    "wrong_derivative": wrong_derivative,
     "double_softmax": double_softmax,
     "broadcast_targets": broadcast_targets,
     "bias_missing": bias_missing,

@@ -15,6 +15,18 @@ PARTS = {
     "Σs/N": "divided by the number of examples, where the sum of the sample weights belongs",
 }
 
+SLOPES = {
+    "linear": "1",
+    "sigmoid": "a * (1 - a)",
+    "softmax": "a * (1 - a) on the diagonal, -a * a_of_the_other beside it",
+    "tanh": "1 - a**2",
+    "relu": "1 if z > 0 else 0",
+    "leaky_relu": "1 if z > 0 else 0.01",
+    "gelu": "Phi(z) + z * phi(z)",
+    "softplus": "sigmoid(z)",
+    "exp": "a",
+}
+
 # name -> (what it is, where to look, what the line should be); {layer} is "layer 2", "every layer", …
 BUGS = {
     "sign": (
@@ -57,6 +69,11 @@ BUGS = {
         "the delta of {layer} is multiplied by the derivative of its activation twice",
         "look at the line that makes this delta, and at the derivative of the loss: one of them has it already.",
         "delta = {into} * slope(z)",
+    ),
+    "wrong_derivative": (
+        "the delta of {layer} is multiplied by another slope than that of its activation",
+        "look at the function of the derivative, and whether it belongs to the activation of the forward pass.",
+        "delta = {into} * slope(z)  # {slope}",
     ),
     "extra_output_derivative": (
         "the output delta is multiplied by the derivative of the output's activation, which cancels with this loss",
@@ -131,7 +148,8 @@ def bug_text(net: Network, name: str, layer: int | None, detail: str = "", hidde
         "a - y" if net.loss in ("binary_cross_entropy", "cross_entropy", "poisson") else "dloss_da * slope(z)"
     )
     into = "dloss_da" if layer == last else "(delta_above @ W_above.T)"
-    names = {"layer": place(net, layer, hidden_only), "output_delta": output_delta, "into": into}
+    slope = SLOPES[net.activations[0 if layer is None else layer - 1]]
+    names = {"layer": place(net, layer, hidden_only), "output_delta": output_delta, "into": into, "slope": slope}
     told = f" ({detail})" if detail else ""
     return f"{what.format(**names)}{told}. {_capital(where.format(**names))} It should be: `{line.format(**names)}`."
 
