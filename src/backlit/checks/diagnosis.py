@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike
 from ..errors import BadInput
 from ..network import Network
 from ..state import Floats, Layers, State, check_batch, check_state
+from .candidates import IN_EVERY_HIDDEN
 from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
-from .hypotheses import HYPOTHESES, IN_EVERY_HIDDEN
+from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
 from .matching import MATCH, Constant, Match, Ruler, meaningful
 from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
@@ -210,7 +211,7 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     suspects = [s for explanation in found.found[:3] for s in _suspects(scene, explanation)]
     unique = {(s.name, s.layer): s for s in reversed(suspects)}
     ordered = [s for s in suspects if unique.get((s.name, s.layer)) is s]
-    return Diagnosis(False, ordered or [_unknown(scene, found)], error)
+    return Diagnosis(False, ordered or [_l2_included(scene, limits, floors) or _unknown(scene, found)], error)
 
 
 def _limits(scene: Scene, single: bool, floors: list[float]) -> list[float]:
@@ -314,6 +315,20 @@ def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | 
     return "layer_scale", match.layer, meaning + parts.get(str(match.part), ""), False
 
 
+def _l2_included(scene: Scene, limits: list[float], floors: list[float]) -> Suspect | None:
+    """Whether what is left over is one constant times the weights themselves, and nothing in the biases."""
+    apart = Layers(scene.net.sizes, scene.theirs.flat - scene.right.flat)
+    over = float(sum((layer.W**2).sum() for layer in scene.layers))
+    size = sum(float((a.W * layer.W).sum()) for a, layer in zip(apart, scene.layers, strict=True)) / (over or 1.0)
+    with_l2 = Layers(scene.net.sizes, scene.right.flat.copy())
+    for layer, weights in zip(with_l2, scene.layers, strict=True):
+        layer.W[...] += size * weights.W
+    left = block_errors(blocks(scene.theirs), blocks(with_l2), floors)
+    if size <= 0 or any(e > max(limit, MATCH) for e, limit in zip(left, limits, strict=True)):
+        return None
+    return Suspect("l2_included", None, size, max(left), bug_text(scene.net, "l2_included", None, f"{size:.6g} · W"))
+
+
 def _unknown(scene: Scene, result: Search) -> Suspect:
     net = scene.net
     per_block = block_errors(blocks(scene.theirs), blocks(scene.right), [FLOOR * size for size in magnitudes(scene)])
@@ -328,7 +343,7 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
     if result.nearest is not None and scene.theirs.flat.any() and result.nearest[2] < NEAREST:
         name, candidate, apart = result.nearest
         parts.append(f"The nearest is {name} in {place(net, candidate.layer)}, which still leaves {apart:.1%}.")
-    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES]
+    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES, "l2_included"]
     names += ["stale_gradient"] if scene.previous is not None else []
     pairs = ", and any two of them together" if result.pairs_tried else "; two at once would take too long here"
     parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}{pairs}.")

@@ -105,6 +105,16 @@ BUGS = {
         "look for a return or break inside the loop over the examples, or for an index 0.",
         "for x, y in batch: dW += outer(a_below, delta)",
     ),
+    "example_left_out": (
+        "one example of the batch is not in the sum",
+        "look at the range of the loop or slice over the examples: it is one too short.",
+        "for i in range(n): dW += outer(a_below[i], delta[i])",
+    ),
+    "targets_out_of_step": (
+        "each output is held against the target of another example",
+        "look at how x and y are cut into batches and shuffled: row i of both must be of one example.",
+        "x, y = data_x[rows], data_y[rows]",
+    ),
     "bias_not_summed": (
         "the bias gradient of {layer} is not the sum over the rows",
         "look at the line that makes db.",
@@ -124,6 +134,12 @@ BUGS = {
         "targets of shape (N,) are held against outputs of shape (N, 1), so that every output meets every target",
         "look at the shapes where a − y is taken: it must be (N, 1), and is (N, N).",
         "y = y.reshape(-1, 1)",
+    ),
+    "l2_included": (
+        "the gradient of an L2 penalty on the weights is in it, and this network's loss has none",
+        "it is right for a loss with ½ of that number times the sum of all w²: to check it, leave the penalty out. In "
+        "backlit it belongs to the optimizer, as bl.SGD(rate, l2=...).",
+        "dW = a_below.T @ delta / n  # the penalty afterwards",
     ),
     "double_softmax": (
         "the output goes through its activation twice: once in the network and once in the loss",
