@@ -24,6 +24,19 @@ def final(**options) -> bl.State:
     return last.state()
 
 
+def test_nothing_left_to_train_is_told(capsys):
+    net, data = bl.Network([2, 1]), (np.zeros((8, 2)), np.zeros((8, 1)))
+    state, _ = bl.fit(net, bl.SGD(0.1), data, epochs=3, progress=False)
+    again, history = bl.fit(net, bl.SGD(0.1), data, epochs=2, state=state)
+    assert again.step == 3 and history.epoch == []
+    told = capsys.readouterr().err
+    assert told == (
+        "nothing was left to train: the state has 3 updates behind it, and epochs=2, the total, makes no more.\n"
+    )
+    bl.fit(net, bl.SGD(0.1), data, epochs=2, state=state, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 class TestOrder:
     @given(st.integers(1, 200), st.integers(1, 210), st.integers(0, 2**32), st.integers(0, 1000))
     def test_every_row_once_an_epoch_in_batches_of_one_length(self, n, size, seed, epoch):

@@ -118,6 +118,9 @@ def fit(
         print(f"interrupted: the result is the state of the last finished step, update {state.step}.", file=sys.stderr)
     elif validator is not None and validator.best is not None:
         state = validator.best
+    elif newest is None and progress and state.step:
+        behind = f"the state has {state.step} updates behind it, and epochs={epochs}, the total, makes no more"
+        print(f"nothing was left to train: {behind}.", file=sys.stderr)
     return state, history
 
 
