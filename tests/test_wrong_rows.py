@@ -111,6 +111,13 @@ def test_what_is_no_penalty_is_not_named_so(broken):
     assert names(diagnosed(gradient))[0][0] == "unknown"
 
 
+def test_a_mean_where_a_sum_is_meant_is_told():
+    (suspect,) = diagnosed(gradient_of(ALL, 6), "sum").suspects
+    assert suspect.factor == pytest.approx(1 / 6)
+    assert "a sum over the batch, and a mean was taken" in suspect.text
+    assert "mean was taken" not in diagnosed(gradient_of(ALL, 36)).suspects[0].text
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 6])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_the_right_sum_is_right(rows, reduction):

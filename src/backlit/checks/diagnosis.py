@@ -274,11 +274,11 @@ def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     constants = _constant_bugs(match.factor, net.reduction) if match.factor.price else []
     if not named:
         constants = constants or ["scale"]
-        told = "" if len(match.factor.parts) == 1 and constants != ["scale"] else _times(match.factor)
+        told = "" if len(match.factor.parts) == 1 and constants != ["scale"] else _times(match.factor, net.reduction)
         return [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None) + told) for c in constants]
     suspects = []
     together = " This and the next suspect explain the numbers together." if len(named) > 1 else ""
-    top = _times(match.factor) if match.factor.price else ""
+    top = _times(match.factor, net.reduction) if match.factor.price else ""
     for name, layer, detail, hidden_only in named:
         local = match.extra is not None and not found.bugs
         factor = match.extra.value if local and match.extra else match.factor.value
@@ -288,8 +288,10 @@ def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     return suspects + [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None)) for c in constants]
 
 
-def _times(constant: Constant) -> str:
-    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}."
+def _times(constant: Constant, reduction: str) -> str:
+    mean = " The loss is meant to be a sum over the batch, and a mean was taken: reduction='mean' is that one's."
+    told = mean if reduction == "sum" and constant.parts == ("1/n",) else ""
+    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}.{told}"
 
 
 def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
