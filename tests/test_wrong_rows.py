@@ -111,6 +111,12 @@ def test_what_is_no_penalty_is_not_named_so(broken):
     assert names(diagnosed(gradient))[0][0] == "unknown"
 
 
+def test_divided_by_one_less():
+    (suspect,) = diagnosed(gradient_of(ALL, 5)).suspects
+    assert (suspect.name, suspect.factor) == ("scale", pytest.approx(6 / 5))
+    assert "divided by the batch size less one" in suspect.text
+
+
 def test_a_mean_where_a_sum_is_meant_is_told():
     (suspect,) = diagnosed(gradient_of(ALL, 6), "sum").suspects
     assert suspect.factor == pytest.approx(1 / 6)

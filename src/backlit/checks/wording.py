@@ -8,6 +8,7 @@ PARTS = {
     "sign": "the sign is turned round",
     "n": "times the batch size (a sum where the mean belongs)",
     "1/n": "divided by the batch size once more than it should be",
+    "n/(n-1)": "divided by the batch size less one, where the batch size belongs",
     "2": "times 2 (the ½ of the loss, or the 2 of the square)",
     "1/2": "times ½ (the ½ of the loss, or the 2 of the square)",
     "outputs": "times the number of outputs",
