@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -49,21 +47,14 @@ def test_what_makes_no_array_is_told_in_one_line(door):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("door", ["step", "check_gradients", "diagnose"])
+@pytest.mark.parametrize("door", ["check_gradients", "diagnose"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_step_is_of_finite_numbers(door, value):
-    """Otherwise a gradient check would say that the gradient is wrong."""
-    with pytest.raises(bl.BadInput, match=rf"^{door}: x\[1, 0\] is -?(nan|inf) in float(32|64); finite numbers"):
+def test_a_gradient_is_checked_at_finite_numbers(door, value):
+    """Otherwise a right gradient would be told to be wrong."""
+    with pytest.raises(bl.BadInput, match=rf"^{door}: x\[1, 0\] is -?(nan|inf) in float64; finite numbers"):
         DOORS[door]([[0.2, 0.9], [value, 0.1]])
-    with pytest.raises(bl.BadInput, match=r"^step: y\[0, 0\] is -?(nan|inf)"):
-        bl.step(NET, bl.SGD(0.1), STATE, X, [[value], [0.0]])
-
-
-def test_what_float32_cannot_hold_is_told_and_no_warning_comes_first():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(bl.BadInput, match=r"x\[0, 1\] is inf in float32"):
-            DOORS["step"]([[0.2, 1e300], [0.7, 0.1]])
+    with pytest.raises(bl.BadInput, match=r"^check_gradients: y\[0, 0\] is -?(nan|inf)"):
+        bl.check_gradients(NET, STATE, X, [[value], [0.0]])
 
 
 @pytest.mark.parametrize("i", [1.5, True, "1", None])

@@ -150,7 +150,7 @@ def check_state(where: str, network: Network, state: State) -> None:
 def check_batch(
     where: str, network: Network, state: State, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Floats, Floats, Floats]:
-    """x (B, n_in), y (B, n_out) and sample weights (B,) in the State's dtype, all finite; BadInput otherwise."""
+    """x (B, n_in), y (B, n_out) and sample weights (B,) in the State's dtype; BadInput for every other shape."""
     n_in, n_out = network.sizes[0], network.sizes[-1]
     x, y = _numbers(where, "x", x, state.dtype), _numbers(where, "y", y, state.dtype)
     weights = np.ones(x.shape[:1]) if sample_weight is None else sample_weight
@@ -165,12 +165,16 @@ def check_batch(
         raise BadInput(f"{where}: sample_weight must have shape ({len(x)},), one per row of x; got {s.shape}.")
     if not ((s >= 0) & (s < np.inf)).all():
         raise BadInput(f"{where}: sample_weight must be finite numbers of at least 0; got {s!s:.80}.")
+    return x, y, s
+
+
+def check_finite(where: str, x: Floats, y: Floats) -> None:
+    """BadInput for NaN and infinity in a batch: nothing can be said of a gradient there."""
     for name, array in (("x", x), ("y", y)):
         finite = np.isfinite(array)
         if not finite.all():
             i, j = np.argwhere(~finite)[0]
             raise BadInput(f"{where}: {name}[{i}, {j}] is {array[i, j]} in {array.dtype}; finite numbers are wanted.")
-    return x, y, s
 
 
 def plain_array(where: str, name: str, given: ArrayLike) -> NDArray[Any]:

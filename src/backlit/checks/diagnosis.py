@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import BadInput
 from ..network import Network
-from ..state import Floats, Layers, State, check_batch, check_state
+from ..state import Floats, Layers, State, check_batch, check_finite, check_state
 from .candidates import IN_EVERY_HIDDEN
 from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
 from .hypotheses import HYPOTHESES
@@ -123,6 +123,7 @@ def diagnose(
     check_state(where, net, state)
     state = state.astype(np.float64)
     x, y, s = check_batch(where, net, state, x, y, sample_weight)
+    check_finite(where, x, y)
     remarks, repeated = list[str](), False
     if callable(gradient):
         gradient, previous, remarks, repeated = _asked_twice(gradient, state, x, y, previous)
