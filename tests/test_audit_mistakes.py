@@ -15,7 +15,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
-from torch_loops import B, Bn, R, X, Y, adam, net, net1, observed, sgd
+from torch_loops import B, Bn, R, X, Y, adam, bnnet, net, net1, observed, sgd
 
 import backlit as bl
 
@@ -233,6 +233,43 @@ def manual(m, o):
 
 
 bad("changed_outside")(manual)
+
+
+def never_back_in_training(m, o):
+    for _ in range(3):
+        for x, y in B():
+            o.zero_grad()
+            fl(m(x), y).backward()
+            o.step()
+        m.eval()
+        with torch.no_grad():
+            m(X)
+
+
+def trained_in_eval_mode(m, o):
+    m.eval()
+    L(lambda m, x, y: fl(m(x), y))(m, o)
+
+
+bad("eval_mode", bnnet)(never_back_in_training)
+bad("eval_mode", bnnet, adam)(trained_in_eval_mode)
+
+
+@bad("gradient_used_again")
+@bad("gradient_used_again", net, adam)
+def two_steps(m, o):
+    for x, y in B():
+        o.zero_grad()
+        fl(m(x), y).backward()
+        o.step()
+        o.step()
+
+
+@bad("never_updated")
+def no_step(m, o):
+    for x, y in B():
+        o.zero_grad()
+        fl(m(x), y).backward()
 
 
 @pytest.mark.parametrize(("name", "loop", "make", "optimizer"), WRONG, ids=lambda f: f if isinstance(f, str) else "")

@@ -380,6 +380,64 @@ def scripted_none(m, o):
         o.step()
 
 
+@ok(bnnet)
+def evaluated_with_gradients(m, o):
+    for _ in range(2):
+        for x, y in B():
+            m.train()
+            o.zero_grad()
+            F.cross_entropy(m(x), y).backward()
+            m.eval()
+            F.cross_entropy(m(X), Y).item()  # without no_grad: dear, but right
+            m.train()
+            o.step()
+            m.eval()
+            m(X)
+
+
+@ok(bnnet)
+def batch_norm_frozen_on_purpose(m, o):
+    m[1].eval()
+    for x, y in B():
+        o.zero_grad()
+        F.cross_entropy(m(x), y).backward()
+        o.step()
+
+
+@ok()
+def eval_mode_of_a_network_in_which_nothing_rests(m, o):
+    m.eval()
+    for x, y in B():
+        o.zero_grad()
+        F.cross_entropy(m(x), y).backward()
+        o.step()
+
+
+@ok()
+def gradients_by_hand_in_place(m, o):
+    for p in m.parameters():
+        p.grad = torch.zeros_like(p)
+    for x, y in B():
+        given = torch.autograd.grad(F.cross_entropy(m(x), y), list(m.parameters()))
+        for p, g in zip(m.parameters(), given, strict=True):
+            p.grad.data.copy_(g)
+        o.step()
+
+
+@ok()
+def first_by_backward_then_by_hand(m, o):
+    for i, (x, y) in enumerate(B()):
+        loss = F.cross_entropy(m(x), y)
+        if i % 2:
+            given = torch.autograd.grad(loss, list(m.parameters()))
+            for p, g in zip(m.parameters(), given, strict=True):
+                p.grad.data.copy_(g)
+        else:
+            o.zero_grad()
+            loss.backward()
+        o.step()
+
+
 @pytest.mark.parametrize(("loop", "make", "optimizer"), RIGHT, ids=lambda f: f.__name__)
 def test_a_right_loop_raises_no_finding_and_keeps_its_bits(loop, make, optimizer):
     watched, findings = observed(loop, make, optimizer)

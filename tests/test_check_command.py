@@ -203,8 +203,16 @@ def test_whatever_the_file_does_becomes_one_line(tmp_path, text, wanted):
     assert wanted in done.stderr
 
 
-def test_no_such_file():
+def test_no_such_file(tmp_path):
     assert "there is no file" in check("nowhere.py").stderr
+    assert "is a folder" in check(str(tmp_path)).stderr
+
+
+def test_a_time_limit_that_never_comes_is_misuse(tmp_path):
+    (tmp_path / "theirs.py").write_text("while True: pass\n")
+    done = check(tmp_path / "theirs.py", "--time-limit", "nan")
+    assert done.returncode == 2
+    assert "seconds is wanted; got 'nan'" in done.stderr
 
 
 LOGISTIC = """

@@ -217,7 +217,8 @@ class TestMistakes:
         assert told in err and "bad.csv" in err
 
     @pytest.mark.parametrize(
-        "argv", [["fly"], ["train"], ["train", "iris", "--hidden", "x"], ["train", "iris", "--epochs", "0"], ["--fly"]]
+        "argv", [["fly"], ["train"], ["train", "iris", "--hidden", "x"], ["train", "iris", "--epochs", "0"], ["--fly"],
+         ["train", "iris", "--keep", "2"]]
     )
     def test_misuse_is_exit_code_2(self, run, argv):
         code, out, err = run(*argv)

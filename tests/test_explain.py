@@ -212,3 +212,52 @@ def test_a_batch_of_one_is_one_example():
     net = bl.Network([2, 1])
     told = str(bl.explain(bl.step(net, bl.SGD(0.1), bl.initial_state(net), np.ones((1, 2)), np.ones((1, 1)))))
     assert told.splitlines()[0].endswith("the mean over 1 example")
+
+
+class TestLargeBatches:
+    """Of more than 16 examples those with the largest shares are told, in the order of the batch, with the gaps."""
+
+    # loss ½(w·x)² with w = 1: the gradient of an example is x², its share x²/n
+    X = np.sqrt([1.0, 9.0, *[2.0] * 18, 50.0, 3.0, 60.0, *[1.0] * 9, 70.0])
+
+    def shares(self, x):
+        net = bl.Network([1, 1])
+        state = bl.state_from(net, [[[1.0]]])
+        return bl.explain(bl.step(net, bl.SGD(1.0), state, x[:, None], np.zeros((len(x), 1))), 1, 0, 0)
+
+    def test_the_sum_goes_on_over_the_gaps(self):
+        text = self.shares(self.X).text()
+        rows = [line.split() for line in text.splitlines() if re.match(r" *(\d+ \[|… \d)", line)]
+        assert len(rows) <= 16
+        told = {int(row[0]) for row in rows if row[0] != "…"}
+        assert {2, 21, 22, 23, 33} <= told
+        assert sum(int(row[1]) for row in rows if row[0] == "…") + len(told) == 33
+        assert float(rows[-1][-1]) == pytest.approx((10 + 36 + 113 + 9 + 70) / 33, rel=1e-5)
+        shares = [float(row[-2]) for row in rows]
+        assert [float(row[-1]) for row in rows] == pytest.approx(np.cumsum(shares), rel=1e-4)
+        assert f"The {len(told)} largest shares of 33; all of them with" in text
+
+    def test_opened_by_a_level_all_are_told(self):
+        text = self.shares(self.X).text(1)
+        assert len(re.findall(r"^ *\d+ \[\d+\] ", text, re.MULTILINE)) == 33
+        assert "more" not in text
+
+    @pytest.mark.parametrize("n", [1, 2, 16])
+    def test_a_small_batch_is_told_in_full(self, n):
+        text = self.shares(self.X[:n]).text()
+        assert len(re.findall(r"^ *\d+ \[\d+\] ", text, re.MULTILINE)) == n
+        assert "largest shares" not in text
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_never_more_than_16_rows_and_no_gap_of_one(self, seed):
+        random = np.random.default_rng(seed)
+        text = self.shares(random.standard_normal(random.integers(17, 80))).text()
+        rows = [line.split() for line in text.splitlines() if re.match(r" *(\d+ \[|… \d)", line)]
+        assert len(rows) <= 16
+        assert ["…", "1", "more"] not in [row[:3] for row in rows]
+
+
+def test_the_formula_of_a_batch_shows_sample_weights_where_there_are_some():
+    net = bl.Network([2, 3, 1], hidden="tanh")
+    assert "s_i" not in bl.explain(traced(net, weighted=False), 1, 0, 0).latex()
+    assert "s_i" in bl.explain(traced(net), 1, 0, 0).latex()

@@ -24,6 +24,35 @@ def final(**options) -> bl.State:
     return last.state()
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("row", [3, 40, 63])
+def test_a_row_of_a_file_that_holds_nan_is_named(tmp_path, engine, row):
+    """Files are not looked through before; a smaller rate would not help."""
+    if bl.available_engines()[engine] != "ready":
+        pytest.skip(bl.available_engines()[engine])
+    x = np.random.default_rng(0).standard_normal((64, 3))
+    x[row, 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    data = np.load(tmp_path / "x.npy", mmap_mode="r"), np.zeros((64, 1))
+    with pytest.raises(bl.Diverged, match=f"Row {row} of x .from 0. holds NaN or infinity: fill it") as error:
+        bl.fit(bl.Network([3, 1]), bl.SGD(0.1), data, epochs=1, batch_size=8, engine=engine, progress=False)
+    assert "smaller" not in str(error.value)
+    assert np.isfinite(error.value.state.parameters).all()
+
+
+def test_nothing_left_to_train_is_told(capsys):
+    net, data = bl.Network([2, 1]), (np.zeros((8, 2)), np.zeros((8, 1)))
+    state, _ = bl.fit(net, bl.SGD(0.1), data, epochs=3, progress=False)
+    again, history = bl.fit(net, bl.SGD(0.1), data, epochs=2, state=state)
+    assert again.step == 3 and history.epoch == []
+    told = capsys.readouterr().err
+    assert told == (
+        "nothing was left to train: the state has 3 updates behind it, and epochs=2, the total, makes no more.\n"
+    )
+    bl.fit(net, bl.SGD(0.1), data, epochs=2, state=state, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 class TestOrder:
     @given(st.integers(1, 200), st.integers(1, 210), st.integers(0, 2**32), st.integers(0, 1000))
     def test_every_row_once_an_epoch_in_batches_of_one_length(self, n, size, seed, epoch):

@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "missing_derivative": "δ = (W·δ of the layer above), with 1 where σ′(z) belongs.",
             "derivative_of_activation": "δ = (W·δ of the layer above) · σ′(a): the slope, taken at a where z belongs.",
             "double_derivative": "δ = (W·δ of the layer above) · σ′(z)².",
+            "wrong_derivative": "δ = (W·δ of the layer above) · σ′ without a part of it, or another activation's.",
             "extra_output_derivative": "δ = (a − y) · σ′(z) at the output, with a loss in which σ′ has cancelled.",
         },
     ),
@@ -38,6 +39,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "The delta of the output is what the mistake makes of outputs and targets; below it all is right.",
         {
             "broadcast_targets": "each output held against the targets of all rows: δᵢ = mean over j of δ(aᵢ, yⱼ).",
+            "targets_out_of_step": "δ with the target of the next or previous row, round the end or not; or reversed.",
             "double_softmax": "a − y with softmax(a) for a; and the derivative through both.",
         },
     ),
@@ -47,6 +49,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "averaged_activations": "mean(a)ᵀ · mean(δ) for mean(aᵀδ); and the gradient of the average example.",
             "last_example_only": "the gradient of the last row, divided by N or not.",
             "first_example_only": "the gradient of the first row, divided by N or not.",
+            "example_left_out": "the sum without its first or last row, divided by N or by N − 1.",
             "bias_not_summed": "∂L/∂b is one row's δ, or still has a row axis; the weights are right.",
             "bias_missing": "∂L/∂b is 0 in one layer or all; and the forward pass without biases.",
         },
@@ -55,6 +58,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "The right formulas, with the wrong array.",
         {
             "transposed_weights": "W for Wᵀ on the way back, or ∂L/∂W transposed, in layers that are square.",
+            "l2_included": "theirs − the right one = λ·W in every layer, nothing in the biases; λ is fitted.",
             "stale_gradient": "theirs − the gradient of the step before, compared with the right one.",
             "updated_before_backward": "δ taken through W − η·∂L/∂W; the rate η is found from their numbers.",
         },

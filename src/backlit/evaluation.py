@@ -12,7 +12,7 @@ from .data import Dataset
 from .engines import forward
 from .errors import BadInput
 from .network import Network
-from .state import Floats, State, check_state
+from .state import Floats, State, check_state, plain_array
 
 BLOCK = 4096  # rows at a time: memory stays bounded whatever the data
 
@@ -26,8 +26,8 @@ def predict(net: Network, state: State, x: ArrayLike) -> Floats:
            [9.]])
     """
     check_state("predict", net, state)
+    x = plain_array("predict", "x", x)
     try:
-        x = np.asarray(x)
         if x.dtype.kind not in "biufO":
             raise TypeError(f"these are {x.dtype}")
         x = x.astype(state.dtype) if x.dtype.kind == "O" else x

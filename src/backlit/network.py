@@ -103,11 +103,12 @@ def _sizes(sizes: Iterable[int]) -> tuple[int, ...]:
     if isinstance(sizes, str | bytes):
         raise BadInput(f"{wanted}; got {sizes!r}.")
     try:
-        checked = tuple(operator.index(size) for size in sizes)
+        given = tuple(sizes)
+        checked = tuple(map(operator.index, given))
     except TypeError:
         raise BadInput(f"{wanted}; got {sizes!r}.") from None
-    if len(checked) < 2 or any(size < 1 for size in checked):
-        raise BadInput(f"{wanted}; got {list(checked)}.")
+    if len(checked) < 2 or any(size < 1 for size in checked) or any(isinstance(size, bool) for size in given):
+        raise BadInput(f"{wanted}; got {list(given)}.")
     return checked
 
 

@@ -168,17 +168,35 @@ def check_batch(
     return x, y, s
 
 
-def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Floats:
+def check_finite(where: str, x: Floats, y: Floats) -> None:
+    """BadInput for NaN and infinity in a batch: nothing can be said of a gradient there."""
+    for name, array in (("x", x), ("y", y)):
+        finite = np.isfinite(array)
+        if not finite.all():
+            i, j = np.argwhere(~finite)[0]
+            raise BadInput(f"{where}: {name}[{i}, {j}] is {array[i, j]} in {array.dtype}; finite numbers are wanted.")
+
+
+def plain_array(where: str, name: str, given: ArrayLike) -> NDArray[Any]:
+    """``given`` as an array of whatever it holds; BadInput for what makes none, and for what masks would hide."""
+    if isinstance(given, np.ma.MaskedArray):
+        raise BadInput(f"{where}: {name} is a masked array; plain numbers are wanted: fill or drop what is masked.")
     try:
-        array = np.asarray(given)
-    except (TypeError, ValueError) as error:  # rows of different lengths
-        raise BadInput(f"{where}: {name} must be an array of numbers: {error}.") from None
+        return np.asarray(given)
+    except Exception as error:  # rows of different lengths; objects with __array__ may raise anything
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BadInput(f"{where}: {name} must be an array of numbers: {reason}.") from None
+
+
+def _numbers(where: str, name: str, given: ArrayLike, dtype: np.dtype[Any]) -> Floats:
+    array = plain_array(where, name, given)
     if array.dtype.kind not in "biuf":
         labels = ""
         if name == "y":
             labels = " Labels become numbers by bl.Dataset(x, labels).targets(net)."
         raise BadInput(f"{where}: {name} must be an array of real numbers; got {array.dtype}: {given!r:.60}.{labels}")
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # what is too large for float32 is told as inf
+        return array.astype(dtype, copy=False)
 
 
 # --- the beginning ------------------------------------------------------------------------------------------
@@ -277,8 +295,8 @@ def _arrays(name: str, given: Sequence[ArrayLike], shapes: Sequence[tuple[int, .
     arrays = []
     for index, (entry, shape) in enumerate(zip(given, shapes, strict=True)):
         where = f"state_from: {name}[{index}]"
+        array = plain_array("state_from", f"{name}[{index}]", entry)
         try:
-            array = np.asarray(entry)
             if array.dtype.kind not in "biufO":  # Python's huge integers are objects
                 raise TypeError
             array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)

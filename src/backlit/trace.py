@@ -72,8 +72,9 @@ class Trace:
 
     def running_sum(self, i: int) -> Layers:
         """Σ sᵢgᵢ of the first i examples, in the order of the batch; i from 0 to B."""
-        if not 0 <= i <= len(self.x):
-            raise BadInput(f"running_sum: i must be from 0 to {len(self.x)}, the examples of the batch; got {i}.")
+        if isinstance(i, bool) or not hasattr(i, "__index__") or not 0 <= i <= len(self.x):
+            wanted = f"a whole number from 0 to {len(self.x)}, the examples of the batch"
+            raise BadInput(f"running_sum: i must be {wanted}; got {i!r:.60}.")
         from .chain import weighted_sum
 
         inputs, deltas = [a[:i] for a in self.inputs], [layer.delta[:i] for layer in self.layers]

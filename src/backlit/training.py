@@ -368,17 +368,16 @@ class _Run:
         loss, rate = losses[step - self.older.step], rates[step - self.older.step]
         epoch, batch = divmod(step, self.plan.per_epoch)
         where = f"epoch {epoch + 1} · batch {batch + 1}/{self.plan.per_epoch} · update {step + 1}"
+        what = f" (step {step}) left the finite numbers: the loss before it was {loss:.6g}, the rate {rate:g}."
+        do = "Try a rate ten times smaller, and scale the inputs (and targets that are large numbers)."
         if not np.isfinite(loss):
-            raise Diverged(
-                f"train: {where}: the loss before this first step is already {loss}. Look for huge numbers, NaN or "
-                "infinity in the data and the parameters.",
-                state,
-            )
-        raise Diverged(
-            f"train: {where} (step {step}) left the finite numbers: the loss before it was {loss:.6g}, the rate "
-            f"{rate:g}. Try a rate ten times smaller, and scale the inputs (and targets that are large numbers).",
-            state,
-        )
+            what = f": the loss before this first step is already {loss}."
+            do = "Look for huge numbers, NaN or infinity in the data and the parameters."
+        size = self.plan.batch_size
+        odd = self.plan.data.not_finite(self.plan.rows(epoch)[batch * size : (batch + 2) * size])
+        if odd is not None:  # of this step or the next; files are not looked through before
+            do = f"Row {odd} of x (from 0) holds NaN or infinity: fill it or drop it."
+        raise Diverged(f"train: {where}{what} {do}", state)
 
     def spoiled(self, step: int) -> bool:
         """Whether the parameters before ``step`` are not all finite."""

@@ -67,6 +67,7 @@ class Group(NamedTuple):
     scaled: float  # by how much the gradients were changed between the last backward pass and the update
     rates: tuple[float, ...]
     several: bool = False  # losses of several places, targets or tasks: no micro-batches of one loss
+    again: bool = False  # it used the very gradient of the update before
 
     @property
     def examples(self) -> list[int]:
@@ -126,6 +127,7 @@ class Log(Protocol):
     strangers: int
     pending_at_end: int
     scales_with_gradient: bool
+    resting: Counter[str]
 
 
 def judged(log: Log) -> AuditReport:
@@ -133,9 +135,11 @@ def judged(log: Log) -> AuditReport:
     groups = list(log.groups.elements())
     if not groups:
         facts = {"updates": "none: the optimizer's step was never called inside the with block"}
-        return AuditReport(facts, (), ("everything: nothing was updated",))
+        unused = any(w.gradients for w in log.watched) and not any(w.moved for w in log.watched)
+        return AuditReport(facts, (_finding("never_updated"),) if unused else (), ("everything: nothing was updated",))
     findings = [
-        *_clearing(groups), *_accumulation(log, groups), *_never_changed(log), *_outside(log), *_loss(log, groups),
+        *_clearing(groups), *_used_again(groups), *_accumulation(log, groups), *_modes(log), *_never_changed(log),
+        *_outside(log), *_loss(log, groups),
     ]  # fmt: skip
     unseen = []
     if not any(group.calls for group in groups):
@@ -151,6 +155,17 @@ TEXTS = {
     "gradients_not_cleared": (
         "in {some} of {all} updates the gradients of earlier updates were still in it. Call optimizer.zero_grad()"
         " once per update, before backward."
+    ),
+    "never_updated": (
+        "gradients came, but optimizer.step() was never called, and no parameter changed. Call it after backward."
+    ),
+    "gradient_used_again": (
+        "{some} of {all} updates used the very gradient of the update before once more, without a backward pass in "
+        "between. Call optimizer.step() once per backward."
+    ),
+    "eval_mode": (
+        "in {some} of the updates looked at in full the model was in eval mode: {layers} worked as for predictions. "
+        "If that isn't meant, call model.train() before the loop, and after every model.eval()."
     ),
     "accumulation_not_divided": (
         "{some} updates added up the mean losses of {k} backward passes without a division: the gradient is {k} "
@@ -215,6 +230,17 @@ def _clearing(groups: list[Group]) -> Iterable[Finding]:
     carried = sum(group.carried for group in groups)
     if carried:
         yield _finding("gradients_not_cleared", some=carried, all=len(groups))
+
+
+def _used_again(groups: list[Group]) -> Iterable[Finding]:
+    again = sum(group.again for group in groups)
+    if again:
+        yield _finding("gradient_used_again", some=again, all=len(groups))
+
+
+def _modes(log: Log) -> Iterable[Finding]:
+    for layers, some in log.resting.most_common(1):
+        yield _finding("eval_mode", some=some, layers=layers)
 
 
 def _accumulation(log: Log, groups: list[Group]) -> Iterable[Finding]:

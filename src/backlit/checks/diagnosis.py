@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from ..errors import BadInput
 from ..network import Network
-from ..state import Floats, Layers, State, check_batch, check_state
+from ..state import Floats, Layers, State, check_batch, check_finite, check_state
+from .candidates import IN_EVERY_HIDDEN
 from .comparison import DIFFERENCES_LIMIT, EXACT_LIMIT, block_errors, blocks
 from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
@@ -122,6 +123,7 @@ def diagnose(
     check_state(where, net, state)
     state = state.astype(np.float64)
     x, y, s = check_batch(where, net, state, x, y, sample_weight)
+    check_finite(where, x, y)
     remarks, repeated = list[str](), False
     if callable(gradient):
         gradient, previous, remarks, repeated = _asked_twice(gradient, state, x, y, previous)
@@ -210,7 +212,7 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     suspects = [s for explanation in found.found[:3] for s in _suspects(scene, explanation)]
     unique = {(s.name, s.layer): s for s in reversed(suspects)}
     ordered = [s for s in suspects if unique.get((s.name, s.layer)) is s]
-    return Diagnosis(False, ordered or [_unknown(scene, found)], error)
+    return Diagnosis(False, ordered or [_l2_included(scene, limits, floors) or _unknown(scene, found)], error)
 
 
 def _limits(scene: Scene, single: bool, floors: list[float]) -> list[float]:
@@ -265,7 +267,7 @@ def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
 def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     """The bugs of one explanation, then the constants before them, as suspects."""
     net, match = scene.net, found.match
-    named = [(name, c.layer, _detail(c), c.detail.startswith("in every hidden")) for name, c in found.bugs]
+    named = [(name, c.layer, _detail(c), c.detail.startswith(IN_EVERY_HIDDEN)) for name, c in found.bugs]
     if found.stale:
         named.insert(0, ("stale_gradient", None, "", False))
     if match.extra is not None:
@@ -273,11 +275,11 @@ def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     constants = _constant_bugs(match.factor, net.reduction) if match.factor.price else []
     if not named:
         constants = constants or ["scale"]
-        told = "" if len(match.factor.parts) == 1 and constants != ["scale"] else _times(match.factor)
+        told = "" if len(match.factor.parts) == 1 and constants != ["scale"] else _times(match.factor, net.reduction)
         return [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None) + told) for c in constants]
     suspects = []
     together = " This and the next suspect explain the numbers together." if len(named) > 1 else ""
-    top = _times(match.factor) if match.factor.price else ""
+    top = _times(match.factor, net.reduction) if match.factor.price else ""
     for name, layer, detail, hidden_only in named:
         local = match.extra is not None and not found.bugs
         factor = match.extra.value if local and match.extra else match.factor.value
@@ -287,8 +289,10 @@ def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     return suspects + [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None)) for c in constants]
 
 
-def _times(constant: Constant) -> str:
-    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}."
+def _times(constant: Constant, reduction: str) -> str:
+    mean = " The loss is meant to be a sum over the batch, and a mean was taken: reduction='mean' is that one's."
+    told = mean if reduction == "sum" and constant.parts == ("1/n",) else ""
+    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}.{told}"
 
 
 def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
@@ -300,7 +304,7 @@ def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
 def _detail(candidate: Any) -> str:
     if candidate.how.updated:
         return f"as if they had moved by {candidate.how.rate:.6g} times their gradient"
-    return "" if candidate.detail.startswith("in every hidden") else str(candidate.detail)
+    return str(candidate.detail).removeprefix(IN_EVERY_HIDDEN).removeprefix(": ")
 
 
 def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | None, str, bool]:
@@ -312,6 +316,20 @@ def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | 
     parts = {"down": ", it and every layer below it", "layer_biases": ", only its biases", "layer_weights":
              ", only its weights"}  # fmt: skip
     return "layer_scale", match.layer, meaning + parts.get(str(match.part), ""), False
+
+
+def _l2_included(scene: Scene, limits: list[float], floors: list[float]) -> Suspect | None:
+    """Whether what is left over is one constant times the weights themselves, and nothing in the biases."""
+    apart = Layers(scene.net.sizes, scene.theirs.flat - scene.right.flat)
+    over = float(sum((layer.W**2).sum() for layer in scene.layers))
+    size = sum(float((a.W * layer.W).sum()) for a, layer in zip(apart, scene.layers, strict=True)) / (over or 1.0)
+    with_l2 = Layers(scene.net.sizes, scene.right.flat.copy())
+    for layer, weights in zip(with_l2, scene.layers, strict=True):
+        layer.W[...] += size * weights.W
+    left = block_errors(blocks(scene.theirs), blocks(with_l2), floors)
+    if size <= 0 or any(e > max(limit, MATCH) for e, limit in zip(left, limits, strict=True)):
+        return None
+    return Suspect("l2_included", None, size, max(left), bug_text(scene.net, "l2_included", None, f"{size:.6g} · W"))
 
 
 def _unknown(scene: Scene, result: Search) -> Suspect:
@@ -328,7 +346,7 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
     if result.nearest is not None and scene.theirs.flat.any() and result.nearest[2] < NEAREST:
         name, candidate, apart = result.nearest
         parts.append(f"The nearest is {name} in {place(net, candidate.layer)}, which still leaves {apart:.1%}.")
-    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES]
+    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES, "l2_included"]
     names += ["stale_gradient"] if scene.previous is not None else []
     pairs = ", and any two of them together" if result.pairs_tried else "; two at once would take too long here"
     parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}{pairs}.")

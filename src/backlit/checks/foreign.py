@@ -61,6 +61,8 @@ def run_file(path: Path, net: Network, state: State, x: Floats, y: Floats, secon
     Raises BadInput, in one line, where there is no such file or function, where it raises, and after ``seconds``.
     """
     if not path.is_file():
+        if path.exists():
+            raise BadInput(f"check: {path} is a folder or a device: a Python file is wanted.")
         raise BadInput(f"check: there is no file {path}.")
     with tempfile.TemporaryDirectory(prefix="backlit-check-") as folder:
         job = {"path": str(path.resolve()), "sizes": list(net.sizes)}

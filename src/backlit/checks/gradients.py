@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from .. import chain
 from ..errors import BadInput
 from ..network import Network
-from ..state import Floats, Layers, State, check_batch, check_state
+from ..state import Floats, Layers, State, check_batch, check_finite, check_state
 from .comparison import DIFFERENCES_LIMIT, block_errors, blocks
 from .layouts import called, read
 from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
@@ -150,7 +150,9 @@ def check_gradients(
     if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int | np.integer) or sample < 0):
         raise BadInput(f"{where}: sample must be a whole number from 0 on (0 checks all), or None; got {sample!r}.")
     state = state.astype(np.float64)
-    return _checked(net, state, *check_batch(where, net, state, x, y, sample_weight), gradient, step, sample)
+    x, y, s = check_batch(where, net, state, x, y, sample_weight)
+    check_finite(where, x, y)
+    return _checked(net, state, x, y, s, gradient, step, sample)
 
 
 def _check_step(where: str, step: object) -> None:

@@ -10,99 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain as chained
-from typing import NamedTuple
 
 import numpy as np
 
 from .. import chain
 from ..state import Floats, Layers
-from .wrong_passes import Edit, Pass, Rows, Scene, SlopeRule, gradient, right_output
-
-
-class Candidate(NamedTuple):
-    """A bug in one place: layer from 1, None for all of them; ``detail`` goes into the text."""
-
-    layer: int | None
-    how: Pass
-    detail: str = ""
-
-
-Hypothesis = Callable[[Scene], Iterator[Candidate]]
-
-
-def _places(layers: Sequence[int]) -> Iterator[tuple[int | None, Sequence[int]]]:
-    """(what is reported, the layers from 0): each on its own, then all of them."""
-    for l in layers:  # noqa: E741
-        yield l + 1, [l]
-    if len(layers) > 1:
-        yield None, layers
-
-
-# --- the derivative of the activation ------------------------------------------------------------------------------
-
-
-def _with_slopes(scene: Scene, slope: SlopeRule, output: Callable[[Scene], Floats] | None) -> Iterator[Candidate]:
-    """The slope replaced in one hidden layer, in all of them, in the output layer, in all layers."""
-    hidden = [k for k, name in enumerate(scene.net.hidden) if name != "linear"]
-    last = len(scene.layers) - 1
-    for layer, chosen in _places(hidden):
-        yield Candidate(layer, Pass(slopes=dict.fromkeys(chosen, slope)), "" if layer else "in every hidden layer")
-    if output is not None and scene.net.output != "linear" and chain.LOSSES[scene.net.loss].slope_at == "a":
-        yield Candidate(last + 1, Pass(output=output))
-        if hidden:
-            yield Candidate(None, Pass(output=output, slopes=dict.fromkeys(hidden, slope)))
-
-
-def _loss_slope(scene: Scene) -> Floats:
-    return chain.LOSSES[scene.net.loss].slope(scene.activations[-1], scene.y)
-
-
-def _one(activation: chain.Activation, z: Floats, a: Floats) -> Floats:
-    return np.ones_like(z)
-
-
-def _at_a(activation: chain.Activation, z: Floats, a: Floats) -> Floats:
-    return activation.slope(a, activation.f(a))
-
-
-def _squared(activation: chain.Activation, z: Floats, a: Floats) -> Floats:
-    return activation.slope(z, a) ** 2
-
-
-def missing_derivative(scene: Scene) -> Iterator[Candidate]:
-    """δ is not multiplied by the slope of the activation."""
-    yield from _with_slopes(scene, _one, _loss_slope)
-
-
-def derivative_of_activation(scene: Scene) -> Iterator[Candidate]:
-    """The slope is a function of z, and is given a: σ(a)·(1 − σ(a)) for a·(1 − a)."""
-    yield from _with_slopes(scene, _at_a, None if scene.net.output == "softmax" else _output_at_a)
-
-
-def _output_at_a(scene: Scene) -> Floats:
-    return _loss_slope(scene) * scene.slope(_at_a, len(scene.layers) - 1)
-
-
-def double_derivative(scene: Scene) -> Iterator[Candidate]:
-    """δ is multiplied by the slope twice."""
-    yield from _with_slopes(scene, _squared, _output_twice)
-
-
-def _output_twice(scene: Scene) -> Floats:
-    return scene.output_slope(right_output(scene))
-
-
-def extra_output_derivative(scene: Scene) -> Iterator[Candidate]:
-    """The slope of the output is kept with a loss in which it cancels."""
-    if chain.LOSSES[scene.net.loss].slope_at != "z":
-        return
-    last = len(scene.layers)
-    if scene.net.output == "softmax":
-        sigmoid = chain.ACTIVATIONS["sigmoid"]
-        yield Candidate(last, Pass(output=lambda scene: right_output(scene) * sigmoid.slope(
-            scene.zs[-1], scene.activations[-1])), "as a·(1 − a)")  # fmt: skip
-    yield Candidate(last, Pass(output=_output_twice))
-
+from .candidates import Candidate, Hypothesis, places
+from .slopes import (
+    derivative_of_activation,
+    double_derivative,
+    extra_output_derivative,
+    missing_derivative,
+    wrong_derivative,
+)
+from .wrong_passes import Edit, Pass, Rows, Scene, gradient
 
 # --- the output and its targets ------------------------------------------------------------------------------------
 
@@ -147,6 +68,31 @@ def _twice(scene: Scene) -> Floats:
     return chain.output_delta(scene.net, a, twice, scene.y)
 
 
+def targets_out_of_step(scene: Scene) -> Iterator[Candidate]:
+    """Each output is held against the target of a neighbouring row."""
+    if len(scene.x) < 3:
+        return
+    for by, whose in ((-1, "next"), (1, "previous")):
+        shifted, end = _output_of_rolled(by), -1 if by < 0 else 0
+        yield Candidate(None, Pass(output=shifted), f"that of the {whose} row, round the end")
+        for divided in (False, True):
+            detail = f"that of the {whose} row, over one row less{', but divided by n' if divided else ''}"
+            yield Candidate(None, Pass(output=shifted, rows=_without(end, divided)), detail)
+    yield Candidate(None, Pass(output=_output_of_reversed), "they come in the reverse order")
+
+
+def _output_of_rolled(by: int) -> Callable[[Scene], Floats]:
+    return lambda scene: _output_against(scene, np.roll(scene.y, by, axis=0))
+
+
+def _output_of_reversed(scene: Scene) -> Floats:
+    return _output_against(scene, scene.y[::-1])
+
+
+def _output_against(scene: Scene, y: Floats) -> Floats:
+    return chain.output_delta(scene.net, scene.zs[-1], scene.activations[-1], y)
+
+
 # --- the sum over the batch ----------------------------------------------------------------------------------------
 
 
@@ -171,6 +117,27 @@ def last_example_only(scene: Scene) -> Iterator[Candidate]:
     if len(scene.x) > 1:
         yield Candidate(None, _only(-1, whole=False))
         yield Candidate(None, _only(-1, whole=True), "divided by the whole batch")
+
+
+def example_left_out(scene: Scene) -> Iterator[Candidate]:
+    """The first or the last example is not in the sum: a range that is one too short."""
+    if len(scene.x) > 2:
+        for row, name in ((-1, "the last"), (0, "the first")):
+            yield Candidate(None, Pass(rows=_without(row, divided=False)), name)
+            yield Candidate(None, Pass(rows=_without(row, divided=True)), f"{name}; divided by the whole batch")
+
+
+def _without(row: int, divided: bool) -> Callable[[Scene, list[Floats], list[Floats]], Rows]:
+    """Every example but one; ``divided`` by the whole batch all the same, where it is a mean."""
+
+    def rows(scene: Scene, inputs: list[Floats], deltas: list[Floats]) -> Rows:
+        s = scene.s.copy()
+        s[row] = 0
+        if not divided and scene.net.reduction == "mean":
+            s *= scene.n / (s.sum() or 1.0)
+        return inputs, deltas, s
+
+    return rows
 
 
 def averaged_activations(scene: Scene) -> Iterator[Candidate]:
@@ -212,7 +179,7 @@ def bias_not_summed(scene: Scene) -> Iterator[Candidate]:
     for row, name in ((-1, "the last"), (0, "the first")):
         for factor, divided in factors.items():
             for factor_s in {1.0, float(scene.s[row])}:
-                for layer, chosen in _places(range(len(scene.layers))):
+                for layer, chosen in places(range(len(scene.layers))):
                     detail = f"{name} row's delta{', ' + divided if divided else ''}"
                     yield Candidate(layer, Pass(edits=(_bias_of_row(chosen, row, factor * factor_s),)), detail)
 
@@ -227,7 +194,7 @@ def _bias_of_row(layers: Sequence[int], row: int, factor: float) -> Edit:
 
 def bias_missing(scene: Scene) -> Iterator[Candidate]:
     """The bias gradient is 0, or the forward pass has no biases."""
-    for layer, chosen in _places(range(len(scene.layers))):
+    for layer, chosen in places(range(len(scene.layers))):
         yield Candidate(layer, Pass(edits=(_no_bias(chosen),)))
     if np.any([layer.b.any() for layer in scene.layers]):
         yield Candidate(None, Pass(scene=_without_biases), "the forward pass leaves b out")
@@ -256,9 +223,9 @@ def _without_biases(scene: Scene) -> Scene:
 def transposed_weights(scene: Scene) -> Iterator[Candidate]:
     """Where a layer is square, W for Wᵀ on the way back, or the gradient of W transposed, goes unnoticed."""
     square = [k for k, layer in enumerate(scene.layers) if layer.W.shape[0] == layer.W.shape[1] > 1]
-    for layer, chosen in _places(square):
+    for layer, chosen in places(square):
         yield Candidate(layer, Pass(edits=(_turn(chosen),)), "the gradient of W is transposed")
-    for layer, chosen in _places([k for k in square if k]):  # nothing goes back through the first layer
+    for layer, chosen in places([k for k in square if k]):  # nothing goes back through the first layer
         yield Candidate(layer, Pass(turned=frozenset(chosen)), "δ goes back through W, not Wᵀ")
 
 
@@ -304,6 +271,7 @@ HYPOTHESES: dict[str, Hypothesis] = {
     "extra_output_derivative": extra_output_derivative,
     "derivative_of_activation": derivative_of_activation,
     "double_derivative": double_derivative,
+    "wrong_derivative": wrong_derivative,
     "double_softmax": double_softmax,
     "broadcast_targets": broadcast_targets,
     "bias_missing": bias_missing,
@@ -311,6 +279,8 @@ HYPOTHESES: dict[str, Hypothesis] = {
     "averaged_activations": averaged_activations,
     "last_example_only": last_example_only,
     "first_example_only": first_example_only,
+    "example_left_out": example_left_out,
+    "targets_out_of_step": targets_out_of_step,
     "transposed_weights": transposed_weights,
     "updated_before_backward": updated_before_backward,
 }

@@ -170,6 +170,9 @@ def called(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None and isinstance(error, TypeError):
+            told = " ".join(str(error).split())  # nothing of theirs was reached: it can't be called like this
+            raise BadInput(f"{where}: your function can't be called with {len(arguments)} arguments: {told}.") from None
         trace, place = error.__traceback__, ""
         while trace is not None:
             place = f", line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename}"

@@ -23,7 +23,7 @@ class Constant(NamedTuple):
     """A factor, what it may mean, and how many words that takes (its price in simplicity)."""
 
     value: float
-    parts: tuple[str, ...]  # of "sign", "n", "1/n", "2", "1/2", "outputs", "1/outputs"; () for 1
+    parts: tuple[str, ...]  # of the keys of wording.PARTS; () for 1
     price: int
 
 
@@ -31,6 +31,8 @@ def meaningful(net: Network, n: float, rows: int) -> list[Constant]:
     """The constants with a meaning for this network and batch (n = Σ sᵢ), the simpler first."""
     outputs = float(net.sizes[-1])
     batch = [(1.0, ()), (n, ("n",)), (1 / n, ("1/n",)), (n * n, ("n", "n")), (1 / n**2, ("1/n", "1/n"))]
+    if rows > 2 and rows == n:
+        batch += [(n / (n - 1), ("n/(n-1)",))]
     if rows != n:  # with sample weights: divided by the number of examples, where Σ sᵢ belongs
         batch += [(n / rows, ("Σs/N",))]
     halves = [(1.0, ()), (2.0, ("2",)), (0.5, ("1/2",))]

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .candidates import Candidate
 from .comparison import block_errors, blocks
-from .hypotheses import Candidate, all_candidates, with_rate
+from .hypotheses import all_candidates, with_rate
 from .matching import ARBITRARY, Match, Ruler
 from .wrong_passes import Pass, Scene, gradient
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, EngineUnavailable
+from .audit_hooks import ForwardHook, resting, used_again
 from .audit_losses import LOSSES, SeenLoss, alike, cut_from_one, every_with_every, overhear, place, put_back, seen_loss
 from .audit_report import AuditReport, Group, LossCall, Watched, judged
 
@@ -88,6 +89,10 @@ class Audit:
         self._scaled = 1.0
         self._loss_scale = 1.0  # what a GradScaler multiplies the loss by
         self._zeroed = 0  # calls of zero_grad
+        self.resting: Counter[str] = Counter()  # layers that rested in eval mode: in so many updates
+        self._rested = False  # in the last forward pass
+        self._used: Tensor | None = None  # the witness's gradient at the update before
+        self._again = False
 
     # --- with ------------------------------------------------------------------------------------------------------
 
@@ -131,7 +136,7 @@ class Audit:
         """Begins or ends to look in full: a hook costs even where it does nothing."""
         if in_full and not self._looking:
             self._looking = [
-                self._model.register_forward_hook(_ForwardHook(self)),
+                self._model.register_forward_hook(ForwardHook(self)),
                 self._optimizer.register_step_pre_hook(self._before_step),
             ]
         elif not in_full:
@@ -206,6 +211,10 @@ class Audit:
             w.parameter_version = p._version
         # PyTorch passes the optimizer itself as the first of args.
         self._inside = any(a is not None for a in args[1:]) or bool(kwargs and kwargs.get("closure"))
+        if self._rested and not self._model.training and (layers := resting(self._model)):
+            self.resting[layers] += 1
+        if witness is not None and not self._inside:
+            self._again = used_again(self.watched[witness], self._parameters[witness].grad, self._used)
         self._scaled = 1.0
         if self._accumulated is not None and witness is not None:
             now, then = self._parameters[witness].grad, self._accumulated
@@ -244,6 +253,8 @@ class Audit:
         if in_full != self._in_full:
             self._look(in_full)
         self._seen = self._witness_copy() if in_full else None
+        used = self._parameters[self._witness].grad if in_full and self._witness is not None else None
+        self._used = None if used is None else used.detach().clone()
 
     def _count_changes(self) -> None:
         """Of each parameter since it was last done, by the versions: an update counts one, or some fixed number."""
@@ -290,8 +301,9 @@ class Audit:
             same_data = len(inputs) >= passes and len({(examples, total) for examples, _, total in inputs}) == 1
             several = same_data or len({c.place for c in losses} or {where for _, where, _ in inputs}) > 1
             several = several and not cut_from_one(losses)
-        group = Group(passes, calls, sizes, carried, self._inside, self._scaled, rates, several)
+        group = Group(passes, calls, sizes, carried, self._inside, self._scaled, rates, several, self._again)
         self.groups[group] += 1
+        self._again = False
         self._with_closure |= self._inside
         self._passes = 2 if self.updates < 3 else passes
         self._accumulated, self._inside = None, False
@@ -320,6 +332,8 @@ class Audit:
         if self._is_compiling():  # the call is only read, not made
             return
         first = next((i for i in inputs if hasattr(i, "shape")), None)
+        if getattr(output, "requires_grad", False):
+            self._rested = not module.training
         if getattr(output, "requires_grad", False) and first is not None and first.dim():
             # The sum tells whether two passes saw the same examples: then they are of two losses.
             total = float(first.detach().sum()) if self._passes > 1 else 0.0
@@ -365,23 +379,6 @@ class Audit:
             n = shapes[0][0]
             if n > 1 and shapes[1] == (n, 1):
                 self.broadcasts.append(f"a difference of {shapes[1]} and {shapes[0]}")
-
-
-class _ForwardHook:
-    """The hook on the model. In copies of the model, and in files of it, it does nothing."""
-
-    def __init__(self, log: Audit) -> None:
-        self._log = log
-
-    def __call__(self, module: Any, inputs: Any, output: Any) -> None:
-        self._log.forwarded(module, inputs, output)
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return partial, (_nothing,)
-
-
-def _nothing(module: Any, inputs: Any, output: Any) -> None:
-    """What the hook is in a copy."""
 
 
 def _listeners(log: Audit) -> Iterator[tuple[Any, str, Callable[..., None]]]:

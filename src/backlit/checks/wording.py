@@ -8,11 +8,24 @@ PARTS = {
     "sign": "the sign is turned round",
     "n": "times the batch size (a sum where the mean belongs)",
     "1/n": "divided by the batch size once more than it should be",
+    "n/(n-1)": "divided by the batch size less one, where the batch size belongs",
     "2": "times 2 (the ½ of the loss, or the 2 of the square)",
     "1/2": "times ½ (the ½ of the loss, or the 2 of the square)",
     "outputs": "times the number of outputs",
     "1/outputs": "divided by the number of outputs",
     "Σs/N": "divided by the number of examples, where the sum of the sample weights belongs",
+}
+
+SLOPES = {
+    "linear": "1",
+    "sigmoid": "a * (1 - a)",
+    "softmax": "a * (1 - a) on the diagonal, -a * a_of_the_other beside it",
+    "tanh": "1 - a**2",
+    "relu": "1 if z > 0 else 0",
+    "leaky_relu": "1 if z > 0 else 0.01",
+    "gelu": "Phi(z) + z * phi(z)",
+    "softplus": "sigmoid(z)",
+    "exp": "a",
 }
 
 # name -> (what it is, where to look, what the line should be); {layer} is "layer 2", "every layer", …
@@ -58,6 +71,11 @@ BUGS = {
         "look at the line that makes this delta, and at the derivative of the loss: one of them has it already.",
         "delta = {into} * slope(z)",
     ),
+    "wrong_derivative": (
+        "the delta of {layer} is multiplied by another slope than that of its activation",
+        "look at the function of the derivative, and whether it belongs to the activation of the forward pass.",
+        "delta = {into} * slope(z)  # {slope}",
+    ),
     "extra_output_derivative": (
         "the output delta is multiplied by the derivative of the output's activation, which cancels with this loss",
         "look at the first line of the backward pass.",
@@ -88,6 +106,16 @@ BUGS = {
         "look for a return or break inside the loop over the examples, or for an index 0.",
         "for x, y in batch: dW += outer(a_below, delta)",
     ),
+    "example_left_out": (
+        "one example of the batch is not in the sum",
+        "look at the range of the loop or slice over the examples: it is one too short.",
+        "for i in range(n): dW += outer(a_below[i], delta[i])",
+    ),
+    "targets_out_of_step": (
+        "each output is held against the target of another example",
+        "look at how x and y are cut into batches and shuffled: row i of both must be of one example.",
+        "x, y = data_x[rows], data_y[rows]",
+    ),
     "bias_not_summed": (
         "the bias gradient of {layer} is not the sum over the rows",
         "look at the line that makes db.",
@@ -107,6 +135,12 @@ BUGS = {
         "targets of shape (N,) are held against outputs of shape (N, 1), so that every output meets every target",
         "look at the shapes where a − y is taken: it must be (N, 1), and is (N, N).",
         "y = y.reshape(-1, 1)",
+    ),
+    "l2_included": (
+        "the gradient of an L2 penalty on the weights is in it, and this network's loss has none",
+        "it is right for a loss with ½ of that number times the sum of all w²: to check it, leave the penalty out. In "
+        "backlit it belongs to the optimizer, as bl.SGD(rate, l2=...).",
+        "dW = a_below.T @ delta / n  # the penalty afterwards",
     ),
     "double_softmax": (
         "the output goes through its activation twice: once in the network and once in the loss",
@@ -131,7 +165,8 @@ def bug_text(net: Network, name: str, layer: int | None, detail: str = "", hidde
         "a - y" if net.loss in ("binary_cross_entropy", "cross_entropy", "poisson") else "dloss_da * slope(z)"
     )
     into = "dloss_da" if layer == last else "(delta_above @ W_above.T)"
-    names = {"layer": place(net, layer, hidden_only), "output_delta": output_delta, "into": into}
+    slope = SLOPES[net.activations[0 if layer is None else layer - 1]]
+    names = {"layer": place(net, layer, hidden_only), "output_delta": output_delta, "into": into, "slope": slope}
     told = f" ({detail})" if detail else ""
     return f"{what.format(**names)}{told}. {_capital(where.format(**names))} It should be: `{line.format(**names)}`."
 

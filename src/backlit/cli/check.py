@@ -39,6 +39,16 @@ class _Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return sizes
 
 
+class _Seconds(click.FloatRange):
+    """A time that ends; nan, which no clock ever reaches, would not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if seconds != seconds:
+            self.fail(f"a number of seconds is wanted; got {value!r}.", param, ctx)
+        return seconds
+
+
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sizes", type=_Sizes(), default=DEFAULT_SIZES, show_default=True, help="Units, inputs first.")
@@ -54,7 +64,7 @@ class _Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=0.1),
+    type=_Seconds(min=0.1),
     metavar="SECONDS",
     default=20,
     show_default=True,

@@ -12,6 +12,7 @@ from ..engines.native import say_on_bus_error
 from ..observers import Checkpoints
 
 EVERY = "30s"
+KEEP = 3
 
 
 class Place(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -32,9 +33,7 @@ OPTIONS = (
         "--keep",
         type=click.IntRange(min=1),
         metavar="N",
-        default=3,
-        show_default=True,
-        help="How many checkpoints stay.",
+        help=f"How many checkpoints stay. Default: {KEEP}.",
     ),
     click.option("--resume", is_flag=True, help="Go on from the newest checkpoint; anew if there is none."),
     click.option("--log", type=Place(), metavar="PATH", help="Write the curves: .csv, .jsonl, TensorBoard folder."),
@@ -48,13 +47,14 @@ def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def checkpoints_of(folder: Path | None, every: str | None, keep: int, resume: bool) -> Checkpoints | None:
+def checkpoints_of(folder: Path | None, every: str | None, keep: int | None, resume: bool) -> Checkpoints | None:
     """What the options ask for; None where no folder is named. Misuse for a part without the folder."""
     if folder is None:
-        if resume or every is not None:
-            raise click.UsageError(f"{'--resume' if resume else '--every'} needs --checkpoint DIR.")
+        for option, given in (("--resume", resume), ("--every", every is not None), ("--keep", keep)):
+            if given:
+                raise click.UsageError(f"{option} needs --checkpoint DIR.")
         return None
-    return Checkpoints(folder, every or EVERY, keep, resume)
+    return Checkpoints(folder, every or EVERY, KEEP if keep is None else keep, resume)
 
 
 def note_of(

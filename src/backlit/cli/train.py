@@ -129,7 +129,7 @@ def command(
     order: str,
     checkpoint: Path | None,
     every: str | None,
-    keep: int,
+    keep: int | None,
     resume: bool,
     log: Path | None,
     watch: tuple[int, ...] | None,

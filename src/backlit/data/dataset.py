@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import BadInput
 from . import arrays
@@ -178,6 +179,12 @@ class Dataset:
             dtype = np.float64 if self._x.dtype == np.float64 else np.float32
             self._last = (key, targets_of(self._y, self.classes, net, dtype))
         return self._last[1]
+
+    def not_finite(self, rows: NDArray[np.int64]) -> int | None:
+        """The first of ``rows`` in which x holds NaN or infinity: files are not looked through when they are opened."""
+        x = np.asarray(self.x[rows])
+        odd = ~np.isfinite(x).all(axis=1)
+        return int(rows[np.argmax(odd)]) if odd.any() else None
 
     def take(self, rows: object) -> Dataset:
         """The rows with these numbers (from 0, in this order), without a test part.

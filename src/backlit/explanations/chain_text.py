@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CORNERED = ("relu", "leaky_relu")
 PATHS_SHOWN = 12
+EXAMPLES_SHOWN = 16  # of a larger batch so many less the gaps between them: those with the largest shares
 
 
 def chain_text(factors: Factors, depth: int) -> str:
@@ -91,20 +92,32 @@ def chain_latex(factors: Factors) -> str:
 
 
 def shares_text(shares: Shares, depth: int) -> str:
-    """One row per example: its gradient, what it counts, its share, the running sum of the shares."""
+    """One row per example: its gradient, what it counts, its share, the running sum of the shares.
+
+    Of a large batch the examples with small shares are put together, unless ``depth`` opens the examples anyway.
+    """
     whole, net, n = f"∂L/∂{shares.name}", shares.trace.network, len(shares.terms)
-    rows, total = [("example", whole, "counts", "share", "sum so far")], 0.0
-    for factors, term in zip(shares.examples, shares.terms, strict=True):
+    shown = _largest(shares) if n > EXAMPLES_SHOWN and not depth else set(range(n))
+    rows, total, gap, left_out = [("example", whole, "counts", "share", "sum so far")], 0.0, 0.0, 0
+    for place, (factors, term) in enumerate(zip(shares.examples, shares.terms, strict=True)):
         total += term.value
+        if place not in shown:
+            gap, left_out = gap + term.value, left_out + 1
+            if place + 1 == n or place + 1 in shown:
+                rows.append((f"… {left_out} more", "", "", number(gap), number(total)))
+                gap, left_out = 0.0, 0
+            continue
         counts = term.filled.split(" · ")[0]
         who = f"{factors.example + 1} [{factors.example}]"
         rows.append((who, number(factors.product), counts, number(term.value), number(total)))
+    fewer = f"The {len(shown)} largest shares of {n}; all of them with backlit explain --open 1, or .text(1)."
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
         f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {n} example{'s' * (n > 1)}",
         shares.where,
         "",
         *("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows),
+        *(["", fewer] if len(shown) < n else []),
         "",
         f"= {whole} = {number(shares.product)}   (without L2)",
         f"  {_beside(shares)}",
@@ -112,6 +125,18 @@ def shares_text(shares: Shares, depth: int) -> str:
     for factors in shares.examples if depth > 0 else ():
         lines += ["", chain_text(factors, depth - 1)]
     return "\n".join(lines)
+
+
+def _largest(shares: Shares) -> set[int]:
+    """The examples with the largest shares, so few that they and the gaps between them are EXAMPLES_SHOWN rows."""
+    order = sorted(range(len(shares.terms)), key=lambda place: -abs(shares.terms[place].value))
+    for count in range(EXAMPLES_SHOWN, 0, -1):
+        shown = set(order[:count])
+        gaps = sum(place not in shown and place + 1 in shown for place in range(len(order) - 1))
+        if count + gaps + (len(order) - 1 not in shown) <= EXAMPLES_SHOWN:
+            break
+    places = range(len(order))
+    return shown | {at for at in places if {at - 1, at + 1} & set(places) <= shown}  # a gap of one is no shorter
 
 
 def shares_latex(shares: Shares) -> str:
@@ -123,7 +148,8 @@ def shares_latex(shares: Shares) -> str:
         for n, (s, g) in enumerate(zip(weights, shares.examples, strict=True))
     ]
     over = rf"\frac{{1}}{{{number(weights.sum())}}} " if mean else ""
-    symbol = rf"{over}\sum_{{i=1}}^{{{len(each)}}} s_i \frac{{\partial L_i}}{{\partial {shares.name.latex}}}"
+    weight = "s_i " if (weights != 1).any() else ""
+    symbol = rf"{over}\sum_{{i=1}}^{{{len(each)}}} {weight}\frac{{\partial L_i}}{{\partial {shares.name.latex}}}"
     value = _latex_number(shares.product, alone=True)
     return rf"{left} = {symbol} = {over}\left({' + '.join(each)}\right) = {value}"
 

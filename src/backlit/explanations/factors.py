@@ -152,7 +152,7 @@ class Shares:
         return differences(self.trace, [self.parameter], None)[0]
 
     def text(self, depth: int = 0) -> str:
-        """One line per example, and the running sum; ``depth`` is for symmetry with Factors: 1 adds the chains."""
+        """A line per example, and the running sum; of a large batch the largest shares. 1 adds all and their chains."""
         return shares_text(self, depth)
 
     def latex(self) -> str:

@@ -65,6 +65,10 @@ def fit(
     stopping = EarlyStopping.of(early_stopping)
     if stopping is not None and validation is None:
         raise BadInput("fit: early_stopping needs validation data: give validation=(x, y).")
+    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+        wanted = 'fit: checkpoints must be a bl.Checkpoints, such as bl.Checkpoints("runs/big", every="30s")'
+        raise BadInput(f"{wanted}; got {checkpoints!r:.60}.")
+    observers = _checked(observers)
     history = History()
     chain: list[Observer] = [history]
     validator = None if validation is None else Validation(net, validation, stopping, history)
@@ -114,4 +118,19 @@ def fit(
         print(f"interrupted: the result is the state of the last finished step, update {state.step}.", file=sys.stderr)
     elif validator is not None and validator.best is not None:
         state = validator.best
+    elif newest is None and progress and state.step:
+        behind = f"the state has {state.step} updates behind it, and epochs={epochs}, the total, makes no more"
+        print(f"nothing was left to train: {behind}.", file=sys.stderr)
     return state, history
+
+
+def _checked(observers: object) -> tuple[Observer, ...]:
+    """The observers, if all of them can be called with a Progress."""
+    wanted = "fit: observers must be a list of functions, or of objects that can be called, of one Progress"
+    if not isinstance(observers, Iterable) or isinstance(observers, str):
+        raise BadInput(f"{wanted}; got {observers!r:.60}.")
+    given = tuple(observers)
+    for observer in given:
+        if not callable(observer):
+            raise BadInput(f"{wanted}; got {observer!r:.60} in it.")
+    return given
