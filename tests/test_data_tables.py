@@ -3,6 +3,7 @@
 import csv
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
 
 import backlit as bl
-from backlit.data import Dataset, Preparation, cells, csv_text, load_dataset, load_inputs
+from backlit.data import Dataset, Preparation, cells, csv_text, load_dataset, load_inputs, load_prepared
 from backlit.errors import BadInput
 
 QUICK = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -249,3 +250,16 @@ def test_a_raw_table_of_any_width_is_to_be_prepared(tmp_path):
     raw = load_dataset(table(tmp_path, "town,y\nBern,1\nChur,2\nBern,3\nChur,4\n"))
     with pytest.raises(BadInput, match="prepare it first"):
         bl.fit(bl.Network([2, 1]), bl.SGD(0.1), raw, epochs=1, progress=False)
+
+
+def test_white_space_around_a_class_makes_no_other_class(tmp_path):
+    """In quotes too, at reading and in rows that a trained model is asked about."""
+    data = load_dataset(table(tmp_path, 'a,b\n1,yes\n2, yes\n3,"no\t"\n4,no\xa0\n'))
+    assert data.classes == ("no", "yes")
+    assert data.y.tolist() == ["yes", "yes", "no", "no"]
+    preparation = Preparation.learn(data)
+    other = load_prepared(table(tmp_path, "a,b\n1, no\n2,yes \n", "other.csv"), None, preparation, {})
+    assert other.y.tolist() == ["no", "yes"]
+    older = replace(preparation, classes=(" yes", "yes"))  # a model of before tells them apart, and still does
+    kept = load_prepared(table(tmp_path, "a,b\n1, yes\n2,yes \n", "other.csv"), None, older, {})
+    assert kept.y.tolist() == [" yes", "yes"]

@@ -213,3 +213,10 @@ def test_memory_is_bounded(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "t.csv"), str(tmp_path / "to")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 250, f"{done.stdout} MB, {time.monotonic() - start:.0f} s"
+
+
+def test_white_space_around_a_class_makes_no_other_class(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), ("yes", " yes", "no", "no ")[k % 4]] for k in range(40)], ["a", "b"])
+    preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
+    assert preparation.classes == ("no", "yes")
+    assert bl.load_dataset(tmp_path / "to").y.tolist() == [1, 1, 0, 0] * 10

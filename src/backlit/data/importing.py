@@ -282,14 +282,13 @@ def _kinds(
 def _answers(cells: Cells, path: Path, name: str) -> tuple[set[str], Array | None]:
     """(the different texts of the target's cells, their numbers if all of them are numbers)."""
     assert isinstance(cells, list)
-    texts = set(cells)
-    empty = [text for text in texts if not text.strip() or text.strip().lower() == "nan"]
-    if empty:
+    texts = {cell.strip() for cell in cells}
+    if any(not text or text.lower() == "nan" for text in texts):
         raise BadInput(f"{place(path)}: target {shown(name)}: has rows without a value; fill or remove them")
     values = {text: as_number(text) for text in texts}
     if any(value is None or not math.isfinite(value) for value in values.values()):
         return texts, None
-    return texts, np.array([values[text] for text in cells], np.float64)
+    return texts, np.array([values[cell.strip()] for cell in cells], np.float64)
 
 
 def _classes(
@@ -302,7 +301,7 @@ def _classes(
         if answers is None:
             raise BadInput(f"{place(path)}: target {shown(name)}: wanted numbers, or at most {MOST_CLASSES} classes")
         return tuple(sorted(answers))
-    whole = answers is not None and all(text.strip().lstrip("+-").isdecimal() for text in answers)
+    whole = answers is not None and all(text.lstrip("+-").isdecimal() for text in answers)
     if answers is None or not whole:
         return None
     numbers = sorted({int(text) for text in answers})
@@ -382,7 +381,7 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
             raw[:, k] = [code.get(text, -1.0) for text in column]
         else:  # a chunk of a category without a single text: all of it is missing
             raw[:, k] = float(known.index("")) if "" in known else -1.0
-    texts = list(answers)
+    texts = [cell.strip() for cell in answers]
     if preparation.classes is not None:
         words = isinstance(preparation.classes[0], str)
         place_of = {label: k for k, label in enumerate(preparation.classes)}

@@ -24,7 +24,8 @@ LONGEST_LABEL = 100  # characters: labels become an array as wide as the longest
 class TargetColumn:
     """Collects the target's cells and says at the end what they are.
 
-    Any cell that is no number makes the column classes, named by its texts as they stand. Whole numbers
+    Any cell that is no number makes the column classes, named by its texts. As in columns of categories, white space
+    around a text doesn't count: "yes" and " yes" would be two classes that nobody can tell apart. Whole numbers
     written without a point are classes if there are at most 20 different ones, each in two rows on average
     (so write 3.0 to have numbers). All else is numbers, and so is a column whose type says that it holds fractions.
     """
@@ -60,7 +61,7 @@ class TargetColumn:
                     wanted = f"a class name of at most {LONGEST_LABEL} characters"
                     self._refuse(_first(cells, code, lines), text, wanted, "name another target")
             if self._texts is not None:
-                codes.append(self._texts.setdefault(text, len(self._texts)))
+                codes.append(self._texts.setdefault(text.strip(), len(self._texts)))
                 if len(self._texts) > MOST_CLASSES:
                     self._texts = None
             if self._texts is None and self._numbers is None:
@@ -95,7 +96,7 @@ class TargetColumn:
 
     def _few_whole_numbers(self, rows: int) -> list[int] | None:
         """The texts as integers, in the order of their codes, if they count as classes."""
-        texts = [text.strip() for text in self._texts or {}]
+        texts = list(self._texts or {})
         if not texts or not all(t.lstrip("+-").isdecimal() and len(t) < 19 for t in texts):
             return None
         whole = [int(t) for t in texts]
@@ -151,7 +152,8 @@ def known_answers(
 
 def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
     if isinstance(classes[0], str):
-        return next((spelling for spelling in (text, other_spelling(text)) if spelling in classes), None)
+        spellings = (text, text.strip(), other_spelling(text.strip()))  # the first is of models with " yes" as a class
+        return next((spelling for spelling in spellings if spelling in classes), None)
     number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
     exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
     return next((label for label in classes if label == exact), None)
