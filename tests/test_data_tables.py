@@ -263,3 +263,15 @@ def test_white_space_around_a_class_makes_no_other_class(tmp_path):
     older = replace(preparation, classes=(" yes", "yes"))  # a model of before tells them apart, and still does
     kept = load_prepared(table(tmp_path, "a,b\n1, yes\n2,yes \n", "other.csv"), None, older, {})
     assert kept.y.tolist() == [" yes", "yes"]
+
+
+def test_a_target_that_names_its_rows_is_refused(tmp_path):
+    """Also what is no name in every row: more classes than half the rows. Of few rows it is only said."""
+    def rows(n):
+        return "x,id\n" + "".join(f"{i},name {i}\n" for i in range(n))
+
+    message = told(table(tmp_path, rows(300) + "300,name 0\n"))
+    assert "target 'id' has 300 classes in 301 rows" in message
+    assert "another column" in message
+    assert len(load_dataset(table(tmp_path, rows(300) + rows(300)[5:])).classes) == 300
+    assert "20 classes (texts) in 20 rows, too few" in load_dataset(table(tmp_path, rows(20))).note

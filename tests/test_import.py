@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from refusals import refusal
 from requires import requires
 
 import backlit as bl
@@ -220,3 +221,8 @@ def test_white_space_around_a_class_makes_no_other_class(tmp_path):
     preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
     assert preparation.classes == ("no", "yes")
     assert bl.load_dataset(tmp_path / "to").y.tolist() == [1, 1, 0, 0] * 10
+
+
+def test_a_target_that_names_its_rows_is_refused(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), f"name {k}"] for k in range(40)], ["a", "id"])
+    assert "target 'id' has 40 classes in 40 rows" in refusal(run, [tmp_path / "t.csv"], tmp_path / "to")

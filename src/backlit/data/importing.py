@@ -24,7 +24,7 @@ from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories
 from .preparation import Preparation
 from .table_chunks import Cells, chunks_of, columns_of
 from .tables import choose_target
-from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES
+from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES, refuse_names
 from .wording import listed, place, shown
 
 STORED = "preparation.json"  # how raw columns became the folder's, for models that are trained on it
@@ -300,6 +300,7 @@ def _classes(
     if texts:
         if answers is None:
             raise BadInput(f"{place(path)}: target {shown(name)}: wanted numbers, or at most {MOST_CLASSES} classes")
+        refuse_names(len(answers), rows, name, path)
         return tuple(sorted(answers))
     whole = answers is not None and all(text.lstrip("+-").isdecimal() for text in answers)
     if answers is None or not whole:

@@ -18,6 +18,7 @@ from .wording import at, listed, place, shown
 
 MOST_CLASSES = 1000  # a column with more different texts is a name or a number per row, not a class
 MOST_INTEGER_CLASSES = 20
+FEW_CLASSES = 20  # fewer are classes even if every row has its own
 LONGEST_LABEL = 100  # characters: labels become an array as wide as the longest
 
 
@@ -85,14 +86,16 @@ class TargetColumn:
                 return np.concatenate(self._numbers), "numbers"
             labels = np.array(whole, np.int64)
             kind = "few different whole numbers"
-        n = len(set(labels.tolist()))
+        n, rows = len(set(labels.tolist())), sum(map(len, self._codes))
         if n == 1:
             raise BadInput(
                 f"{place(self._path)}: target {shown(self._name)} is {shown(labels[0].item())} in every row: "
                 "wanted at least two classes; add rows or name another target"
             )
+        refuse_names(n, rows, self._name, self._path)
         y: Array = labels[np.concatenate(self._codes)]
-        return y, f"{n} classes ({kind})"
+        rare = f" in {rows} rows, too few to learn a class from" if 2 * n > rows else ""
+        return y, f"{n} classes ({kind}){rare}"
 
     def _few_whole_numbers(self, rows: int) -> list[int] | None:
         """The texts as integers, in the order of their codes, if they count as classes."""
@@ -157,6 +160,15 @@ def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
     number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
     exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
     return next((label for label in classes if label == exact), None)
+
+
+def refuse_names(classes: int, rows: int, name: str, path: Path) -> None:
+    """BadInput for a target whose texts name its rows: a new row has a name that no training has seen."""
+    if classes > FEW_CLASSES and 2 * classes > rows:
+        raise BadInput(
+            f"{place(path)}: target {shown(name)} has {classes:,} classes in {rows:,} rows: it names the rows; wanted "
+            "classes of several rows each, or numbers; name another column as target"
+        )
 
 
 def _first(cells: Texts, code: int, lines: Sequence[int]) -> int:
