@@ -97,7 +97,7 @@ def _has_matplotlib() -> bool:
         (["explain", "iris", "--weight", "1-0-0"], 2, "1:0:2"),
         (["step", "iris", "--at", "x"], 2, "0,1,4711"),
         (["step", "nothing.csv"], 1, "nothing.csv"),
-        (["explain", "iris", "--html", "no/such/page.html"], 1, "can't be written"),
+        (["explain", "iris", "--html", "no/such/page.html"], 1, "can be written to"),
         (["train", "iris", "--epochs", "2", "--watch", "99999"], 1, "the steps 0 to 7"),
         (["train", "iris", "--report", "no/such/page.html"], 1, "--report"),
         (["train", "iris", "--plot", "curves.exe"], 1, ".png"),

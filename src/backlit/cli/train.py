@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -39,6 +38,7 @@ from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
 from .report import details, print_details
 from .watching import check_watching, draw_curves, picture_options, show_watched, steps_to_watch
+from .writing import check_apart, check_writable
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -232,23 +232,6 @@ def check_engine(name: str) -> None:
     known = ("auto", *ENGINES)
     if name not in known:
         raise BadInput(f"--engine: one of {', '.join(known)} is wanted; got {name!r}.")
-
-
-def check_writable(option: str, path: Path) -> None:
-    """BadInput before an hour of training, rather than after it, where the result couldn't be written."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError
-        with NamedTemporaryFile(dir=path.parent):
-            pass
-    except OSError:
-        raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
-
-
-def check_apart(option: str, path: Path, data: str) -> None:
-    """BadInput where the result would be written over the data that it comes from."""
-    if path.exists() and Path(data).exists() and path.samefile(data) and path.is_file():
-        raise BadInput(f"{option} {path}: this is the data itself, which would be lost; name another file.")
 
 
 def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:

@@ -47,6 +47,9 @@ def import_tables(
            "target": names[position], "test_share": test_share}  # fmt: skip
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"import: {place(folder)} can't be made: {error.strerror or error}: name a new folder.") from None
+    try:
         state = _resumed(folder, job)
         if "preparation" not in state:
             seen = _look(paths, folder, names, position, state, report)
