@@ -48,7 +48,8 @@ def import_tables(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"import: {place(folder)} can't be made: {error.strerror or error}: name a new folder.") from None
+        why = error.strerror or error
+        raise BadInput(f"import: {place(folder)} can't be made: {why}: name a new folder.") from None
     try:
         state = _resumed(folder, job)
         if "preparation" not in state:
