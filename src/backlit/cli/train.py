@@ -14,7 +14,7 @@ from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
 from ..data.arrays import blocks
 from ..data.columns import Unseen
-from ..engines import ENGINES, chosen
+from ..engines import chosen
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
@@ -142,7 +142,7 @@ def command(
 
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
-    check_engine(engine)
+    chosen(engine, "--engine")  # refused before the data is read
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
@@ -225,13 +225,6 @@ def tell_results(
         if not quiet:
             print_details(more, preparation.target)
         click.echo(f"test {score_text(name, score)}")
-
-
-def check_engine(name: str) -> None:
-    """BadInput before the data is read, where there is no such engine."""
-    known = ("auto", *ENGINES)
-    if name not in known:
-        raise BadInput(f"--engine: one of {', '.join(known)} is wanted; got {name!r}.")
 
 
 def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:
