@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -226,3 +227,41 @@ def test_white_space_around_a_class_makes_no_other_class(tmp_path):
 def test_a_target_that_names_its_rows_is_refused(tmp_path):
     write_csv(tmp_path / "t.csv", [[str(k), f"name {k}"] for k in range(40)], ["a", "id"])
     assert "target 'id' has 40 classes in 40 rows" in refusal(run, [tmp_path / "t.csv"], tmp_path / "to")
+
+
+def test_what_stands_in_the_folder_is_on_the_disk(tmp_path, monkeypatch):
+    """After a power cut, too: a file is synced before it gets its name, the name after it, the arrays before all."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("This system doesn't tell which file is open.")
+    did = []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(handle):
+        did.append(("sync", os.readlink(f"/proc/self/fd/{handle}")))
+        sync(handle)
+
+    def replace(old, new):
+        did.append(("rename", str(old), str(new)))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_csv(tmp_path / "t.csv", [[str(k), str(k % 2)] for k in range(40)], ["a", "b"])
+    folder = tmp_path / "to"
+    run([tmp_path / "t.csv"], folder)
+    renamed = [k for k, event in enumerate(did) if event[0] == "rename"]
+    assert [did[k][2] for k in renamed] == [str(folder / name) for name in ("import.json",) * 2 + ("preparation.json",)]
+    for k in renamed:
+        assert did[k - 1] == ("sync", did[k][1]) and did[k + 1] == ("sync", str(folder))
+    for name in ("x.npy", "y.npy", "x_test.npy", "y_test.npy"):
+        assert ("sync", str(folder / name)) in did[: renamed[-1]]
+
+
+def test_what_a_kill_left_beside_the_notes_goes(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), str(k % 2)] for k in range(40)], ["a", "b"])
+    folder = tmp_path / "to"
+    folder.mkdir()
+    (folder / ".import.json.0123456789ab.part").write_text("{")
+    run([tmp_path / "t.csv"], folder)
+    assert {file.name for file in folder.iterdir()} == {"preparation.json", *(f"{n}.npy" for n in
+                                                       ("x", "y", "x_test", "y_test"))}  # fmt: skip

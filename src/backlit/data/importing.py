@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
+from ..whole_file import ASIDE, write_whole
 from .arrays import Array
 from .cells import as_number
 from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories
@@ -85,6 +86,9 @@ def stored_preparation(folder: str | os.PathLike[str]) -> Preparation | None:
 def _resumed(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     """The state of an interrupted import of the same job, or a new one."""
     file = folder / STATE
+    for name in (STATE, STORED):
+        for left in folder.glob(f".{name}.*{ASIDE}"):  # a kill came between its writing and its naming
+            left.unlink()
     if not file.exists():
         if any(folder.iterdir()):
             raise BadInput(f"import: {place(folder)} isn't empty: name a new folder.")
@@ -110,9 +114,7 @@ def _digest(text: str) -> str:
 
 
 def _store(file: Path, content: object) -> None:
-    aside = file.with_suffix(".part")
-    aside.write_text(json.dumps(content), "utf-8")
-    os.replace(aside, file)
+    write_whole(file, json.dumps(content).encode())
 
 
 def in_test_part(first: int, count: int, share: float) -> Array:

@@ -1,7 +1,7 @@
 """Checkpoints: a run's State and its observers' records on disk, so that it can be killed at any moment and go on.
 
 Here: the folder, its files, and what must agree before a run goes on. How a file is written whole stands in
-model_file.py; nothing here changes a run.
+whole_file.py; nothing here changes a run.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..batches import Order
 from ..data import Dataset
 from ..engines import chosen
 from ..errors import BadInput
-from ..model_file import ASIDE, write_whole
 from ..network import Network
 from ..optimizers import Optimizer, to_record
 from ..state import State
 from ..training import Progress
+from ..whole_file import ASIDE, write_whole
 from .checkpoint_file import Contents, Damaged, from_bytes, to_bytes
 
 NAME = re.compile(r"step-(\d{12})\.checkpoint")
