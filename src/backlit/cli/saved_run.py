@@ -27,7 +27,7 @@ from ..optimizers import Optimizer, from_record
 from ..state import State, initial_state
 from ..training import Watched
 from .common import printable, tell_prepared
-from .train import divided
+from .train import TEST_SHARE, divided, without_validation
 from .watching import Run
 
 LOOKED_AT = 2000  # files and folders around a model
@@ -144,6 +144,24 @@ def saved_run(source: Path) -> SavedRun | None:
     if run is None:
         return None
     return _checked(source, run.get("plan"), run.get("note"), _folders_around(source, run.get("plan")), load(source)[2])
+
+
+def rows_trained_on(model: Path, data: Dataset) -> int:
+    """How many of these prepared rows the model was trained on; 0 where they are others, or it doesn't say.
+
+    By what they hold: train divides the same rows in the same way, and its rows to train on have marks.
+    """
+    run = load_run(model)
+    if run is None:
+        return 0
+    with suppress(BadInput):  # a record that doesn't hold together says nothing, and no step is to be opened here
+        kept = _checked(model, run.get("plan"), run.get("note"), [], load(model)[2])
+        seed, validation = kept.plan["seed"], kept.note["validation"] if kept.note else None
+        for part in (data, data.split(1 - TEST_SHARE, seed)[0]):
+            rows = without_validation(part, validation, seed)[0]
+            if marks_of(rows).items() <= kept.plan.items():
+                return len(rows)
+    return 0
 
 
 def _folders_around(model: Path, plan: Any) -> list[Path]:

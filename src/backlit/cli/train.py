@@ -234,11 +234,7 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
     """
     source = raw.test_source
     train, test = (raw, None) if source is not None else raw.split(1 - TEST_SHARE, seed)
-    held: Dataset | None = None
-    if validation is not None:
-        if not 0 < validation < 1:
-            raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
-        train, held = train.split(1 - validation, seed)
+    train, held = without_validation(train, validation, seed)
     if stored is not None:
         return Parts(train, held, lambda: test or raw.test or train, stored)
     # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
@@ -255,6 +251,15 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
         return prepared
 
     return Parts(apply(train), None if held is None else apply(held), prepared_test, preparation)
+
+
+def without_validation(train: Dataset, validation: float | None, seed: int) -> tuple[Dataset, Dataset | None]:
+    """(the rows to train on, those to validate with)."""
+    if validation is None:
+        return train, None
+    if not 0 < validation < 1:
+        raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
+    return train.split(1 - validation, seed)
 
 
 def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Network:
