@@ -265,3 +265,10 @@ def test_what_a_kill_left_beside_the_notes_goes(tmp_path):
     run([tmp_path / "t.csv"], folder)
     assert {file.name for file in folder.iterdir()} == {"preparation.json", *(f"{n}.npy" for n in
                                                        ("x", "y", "x_test", "y_test"))}  # fmt: skip
+
+
+def test_a_boolean_is_one_class_however_it_is_spelled(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), ("TRUE", "False", "true", "false")[k % 4]] for k in range(40)], ["a", "b"])
+    preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
+    assert preparation.classes == ("False", "True")
+    assert bl.load_dataset(tmp_path / "to").y.tolist() == [1, 0, 1, 0] * 10

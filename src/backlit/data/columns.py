@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number, is_missing, other_spelling
+from .cells import Cells, Texts, as_number, is_missing, known_text
 from .wording import at, listed, place, shown
 
 MOST_CATEGORIES = 1000
@@ -169,9 +169,9 @@ def _known_codes(cells: Texts, name: str, known: tuple[str, ...], unseen: Unseen
     places, counts = np.empty(len(cells.texts)), np.bincount(cells.codes, minlength=len(cells.texts))
     for code, cell in enumerate(cells.texts):
         text = "" if is_missing(cell) else cell.strip()
-        found = place_of.get(text, place_of.get(other_spelling(text), -1.0))
-        places[code] = found
-        if unseen is not None and text and found < 0:
+        known_as = known_text(text, place_of)
+        places[code] = -1.0 if known_as is None else place_of[known_as]
+        if unseen is not None and text and known_as is None:
             unseen.setdefault(name, Counter())[text] += int(counts[code])
     result: Array = places[cells.codes]
     return result
@@ -182,8 +182,12 @@ def as_spelled(cells: Cells) -> Texts:
     if isinstance(cells, Texts):
         return cells
     values, codes = np.unique(cells, return_inverse=True)
-    texts = ["" if math.isnan(v) else str(int(v)) if v.is_integer() else str(v) for v in values.tolist()]
-    return Texts(texts, codes)
+    return Texts([as_text(value) for value in values.tolist()], codes)
+
+
+def as_text(value: float) -> str:
+    """A number as CSV spells it, whole ones without a point; "" for NaN."""
+    return "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
 
 
 def put_together(

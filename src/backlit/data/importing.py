@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import BadInput
 from ..whole_file import ASIDE, write_whole
 from .arrays import Array
-from .cells import as_number
+from .cells import as_number, known_text, one_spelling
 from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories
 from .preparation import Preparation
 from .table_chunks import Cells, chunks_of, columns_of
@@ -306,8 +306,9 @@ def _classes(
     if texts:
         if answers is None:
             raise BadInput(f"{place(path)}: target {shown(name)}: wanted numbers, or at most {MOST_CLASSES} classes")
-        refuse_names(len(answers), rows, name, path)
-        return tuple(sorted(answers))
+        classes = sorted(set(one_spelling(answers).values()))
+        refuse_names(len(classes), rows, name, path)
+        return tuple(classes)
     whole = answers is not None and all(text.lstrip("+-").isdecimal() for text in answers)
     if answers is None or not whole:
         return None
@@ -391,8 +392,9 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
     texts = [cell.strip() for cell in answers]
     if preparation.classes is not None:
         words = isinstance(preparation.classes[0], str)
-        place_of = {label: k for k, label in enumerate(preparation.classes)}
-        y: Array = np.array([place_of[text if words else int(text)] for text in texts], np.int64)
+        place_of: dict[Any, int] = {label: k for k, label in enumerate(preparation.classes)}
+        label_of = {text: known_text(text, place_of) if words else int(text) for text in set(texts)}
+        y: Array = np.array([place_of[label_of[text]] for text in texts], np.int64)
     else:
         assert preparation.target_mean is not None and preparation.target_scale is not None
         y = (np.array(texts, np.float64) - preparation.target_mean[0]) / preparation.target_scale[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number, is_missing, other_spelling
+from .cells import Cells, Texts, as_number, is_missing, known_text, one_spelling
 from .columns import as_spelled, known_cells
 from .targets import Label
 from .wording import at, listed, place, shown
@@ -26,7 +26,8 @@ class TargetColumn:
     """Collects the target's cells and says at the end what they are.
 
     Any cell that is no number makes the column classes, named by its texts. As in columns of categories, white space
-    around a text doesn't count: "yes" and " yes" would be two classes that nobody can tell apart. Whole numbers
+    around a text doesn't count: "yes" and " yes" would be two classes that nobody can tell apart; and neither does
+    how a boolean is spelled, where it is in several ways. Whole numbers
     written without a point are classes if there are at most 20 different ones, each in two rows on average
     (so write 3.0 to have numbers). All else is numbers, and so is a column whose type says that it holds fractions.
     """
@@ -78,7 +79,7 @@ class TargetColumn:
         """(y, what it is): y (N,) of str or int64 for classes, else float64. BadInput for one class."""
         if self._numbers is None:
             self._refuse_missing_words()
-            labels = np.array(list(self._texts or {}))
+            labels = np.array(list(one_spelling(self._texts or {}).values()))
             kind = "texts"
         else:
             whole = self._few_whole_numbers(sum(map(len, self._numbers)))
@@ -155,8 +156,7 @@ def known_answers(
 
 def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
     if isinstance(classes[0], str):
-        spellings = (text, text.strip(), other_spelling(text.strip()))  # the first is of models with " yes" as a class
-        return next((spelling for spelling in spellings if spelling in classes), None)
+        return known_text(text, classes)  # type: ignore[arg-type]
     number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
     exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
     return next((label for label in classes if label == exact), None)
