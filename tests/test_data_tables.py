@@ -93,7 +93,7 @@ def test_truncated_at_every_byte(tmp_path):
         (["1", "2", "x", "1"], ("1", "2", "x"), "<U1"),
         (["1_0", "2", "2", "2"], ("1_0", "2"), "<U3"),
         (["True", "False"] * 2, ("False", "True"), "<U5"),
-        ([str(10**20 + i % 2) for i in range(4)], None, "float64"),
+        ([str(10**20 + i % 2 * 10**6) for i in range(4)], None, "float64"),
     ],
 )
 def test_the_target_is_understood(tmp_path, column, classes, dtype):
@@ -153,7 +153,7 @@ def test_which_column_is_the_target(tmp_path):
         ("a,a\n1,2\n", ["line 1", "'a'"]),
         ("a,,c\n1,2,3\n", ["column 2 has no name"]),
         ("a\n1\n2\n", ["one column (a)"]),
-        ("a,b\n1,2\n\n3\n", ["line 4", "1 cells", "wanted 2"]),
+        ("a,b\n1,2\n\n3\n", ["line 4", "1 cell:", "wanted 2"]),
         ("a,b\n1,2\n1,2,3\n", ["line 3", "3 cells"]),
         ("a,b\n1,2\nred,3\n", ["line 3", "column 'a'", "'red'"]),
         ("a,b\n1,2\n1e999,3\n", ["line 3", "column 'a'", "too large"]),
@@ -275,3 +275,36 @@ def test_a_target_that_names_its_rows_is_refused(tmp_path):
     assert "another column" in message
     assert len(load_dataset(table(tmp_path, rows(300) + rows(300)[5:])).classes) == 300
     assert "20 classes (texts) in 20 rows, too few" in load_dataset(table(tmp_path, rows(20))).note
+
+
+def test_columns_that_hold_nothing_are_left_out(tmp_path):
+    """What they hold at prediction would have no scale."""
+    rows = "".join(f"{k},,{k % 7}.5\n" for k in range(30))
+    data = load_dataset(table(tmp_path, "a,nothing,y\n" + rows))
+    assert data.columns == ("a",)
+    assert "left out, because they hold nothing: nothing" in data.note
+    message = told(table(tmp_path, "nothing,y\nNA,1.5\n,2.5\n"))
+    assert "every column (nothing) is empty or has a text of its own" in message
+
+
+@pytest.mark.parametrize("numbers", ["1.5", "-3e20", "123456789012345678901"])
+def test_a_target_of_one_number_is_refused(tmp_path, numbers):
+    assert "in every row: wanted at least two" in told(table(tmp_path, f"a,y\n1,{numbers}\n2,{numbers}\n3,{numbers}\n"))
+    far = "a,y\n" + "".join(f"{k},{10**20 + k}\n" for k in range(9))  # the same float
+    assert "'y' is 1e+20 in every row" in told(table(tmp_path, far))
+
+
+@pytest.mark.parametrize("write", ["{}%", "${}.50", '"1,{:03}.50"', "{} kg", "-{} °C", "1 {:03}"])
+def test_numbers_with_signs_are_told_how_to_be_written(tmp_path, write):
+    rows = "".join(f"{write.format(k)},{k},{k % 2}\n" for k in range(40))
+    data = load_dataset(table(tmp_path, "p,a,y\n" + rows))
+    assert data.columns == ("a",)
+    assert "write numbers without %, units and the like: p" in data.note
+    names = "".join(f"name {k},{k},{k % 2}\n" for k in range(40))
+    assert "write numbers" not in load_dataset(table(tmp_path, "p,a,y\n" + names)).note
+
+
+def test_lines_of_white_space_are_empty(tmp_path):
+    text = "a,y\n1,0\n  \n2,1\n\t\n3,0\n4,1\n \n"
+    assert load_dataset(table(tmp_path, text)).x.tolist() == [[1], [2], [3], [4]]
+    assert "line 3: has 1 cell: wanted 2" in told(table(tmp_path, "a,y\n1,0\n2\n"))

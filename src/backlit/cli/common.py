@@ -109,9 +109,9 @@ def tell_prepared(preparation: Preparation) -> None:
         click.echo(f"x is what the network gets: {', '.join(told) or 'as in the file'}{answers}", err=True)
 
 
-def counted(number: int, what: str) -> str:
-    """``1 update``, ``1,000 updates``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def counted(number: int, what: str, several: str = "s") -> str:
+    """``1 update``, ``1,000 updates``; ``several`` is what is put behind the word."""
+    return f"{number:,} {what}{'' if number == 1 else several}"
 
 
 def score_name(net: Network, data: Dataset) -> str:

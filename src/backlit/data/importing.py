@@ -163,11 +163,8 @@ class _Column:
             apart, together = mean - self.mean, self.count + n
             self.squares += float(((values - mean) ** 2).sum()) + apart * apart * self.count * n / together
             self.mean += apart * n / together
-        self.count, self.low, self.high = (
-            together,
-            float(min(self.low, values.min())),
-            float(max(self.high, values.max())),
-        )
+        self.count = together
+        self.low, self.high = float(min(self.low, values.min())), float(max(self.high, values.max()))
 
     @property
     def moments(self) -> tuple[float, float]:
@@ -259,8 +256,8 @@ def _learned(seen: _Seen, names: list[str], position: int, path: Path) -> dict[s
         categories=kinds if any(kinds) else None,
     )
     left_out = [name for k, name in enumerate(names) if k not in kept and k != position]
-    return {"rows": {"train": rows - tested, "test": tested}, "kept": kept, "left_out": left_out,
-            "preparation": preparation.to_record()}  # fmt: skip
+    parts = {"train": rows - tested, "test": tested}
+    return {"rows": parts, "kept": kept, "left_out": left_out, "preparation": preparation.to_record()}
 
 
 def _kinds(
@@ -274,6 +271,8 @@ def _kinds(
             continue
         if column.words and column.count:
             raise BadInput(f"import: column {shown(name)} holds numbers and texts: write one kind, or remove it.")
+        if not column.words and not column.count:
+            continue  # it holds nothing
         different = len(column.texts) if column.texts is not None else rows
         if column.words and (column.texts is None or (different > FEW_CATEGORIES and 2 * different > rows)):
             continue

@@ -84,15 +84,15 @@ class TargetColumn:
         else:
             whole = self._few_whole_numbers(sum(map(len, self._numbers)))
             if whole is None:
-                return np.concatenate(self._numbers), "numbers"
+                numbers = np.concatenate(self._numbers)
+                if numbers.min() == numbers.max():
+                    self._refuse_constant(float(numbers[0]), "at least two different numbers")
+                return numbers, "numbers"
             labels = np.array(whole, np.int64)
             kind = "few different whole numbers"
         n, rows = len(set(labels.tolist())), sum(map(len, self._codes))
         if n == 1:
-            raise BadInput(
-                f"{place(self._path)}: target {shown(self._name)} is {shown(labels[0].item())} in every row: "
-                "wanted at least two classes; add rows or name another target"
-            )
+            self._refuse_constant(labels[0].item(), "at least two classes")
         refuse_names(n, rows, self._name, self._path)
         y: Array = labels[np.concatenate(self._codes)]
         rare = f" in {rows} rows, too few to learn a class from" if 2 * n > rows else ""
@@ -106,6 +106,12 @@ class TargetColumn:
         whole = [int(t) for t in texts]
         different = len(set(whole))
         return whole if different <= MOST_INTEGER_CLASSES and 2 * different <= rows else None
+
+    def _refuse_constant(self, value: object, wanted: str) -> None:
+        raise BadInput(
+            f"{place(self._path)}: target {shown(self._name)} is {shown(value)} in every row: wanted {wanted}; "
+            "add rows or name another target"
+        )
 
     def _note_word(self, line: int, cell: str) -> None:
         if not is_missing(cell):
