@@ -15,8 +15,8 @@ from refusals import refusal
 from requires import requires
 
 import backlit as bl
-from backlit.data import import_tables, importing, stored_preparation
-from backlit.data.importing import in_test_part
+from backlit.data import import_columns, import_tables, stored_preparation
+from backlit.data.import_columns import in_test_part
 
 RANDOM = np.random.default_rng(2)
 ROWS = 3000
@@ -116,8 +116,8 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
         import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2,
                       lambda what, rows, _: stop("writing", rows, None))  # fmt: skip
     looked = []
-    add = importing._Column.add
-    monkeypatch.setattr(importing._Column, "add", lambda self, *cells: (looked.append(1), add(self, *cells)))
+    add = import_columns.SeenColumn.add
+    monkeypatch.setattr(import_columns.SeenColumn, "add", lambda self, *cells: (looked.append(1), add(self, *cells)))
     assert run([tmp_path / "t.csv"], tmp_path / "to") == whole
     assert len(looked) == 4 * (47 - 20), "four columns of 47 chunks, of which 20 had been noted as looked at"
     assert (tmp_path / "to" / "x.npy").read_bytes() == (tmp_path / "whole" / "x.npy").read_bytes()
@@ -127,7 +127,7 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("a,y\n1,2\n", "too few|one value"), ("a\n1\n", "one column"), ("a,y\n1,\n2,3\n3,4\n", "without a value"),
+    [("a,y\n1,2\n", "too few|one value"), ("a\n1\n", "one column"), ("a,y\n1,\n2,3\n3,4\n", "without a finite value"),
      ("a,y\n1,x\nq,y\n3,x\n4,y\n", "one kind"), ("", "empty"), ("a,y\n1,x\n2,x\n3,x\n", "one value"),
      ("a,y\n1e300,1.5\n-1e300,2\n3,2.5\n", "'a' reaches from -1e.300 to 1e.300: too large")],
 )  # fmt: skip
@@ -272,3 +272,32 @@ def test_a_boolean_is_one_class_however_it_is_spelled(tmp_path):
     preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
     assert preparation.classes == ("False", "True")
     assert bl.load_dataset(tmp_path / "to").y.tolist() == [1, 0, 1, 0] * 10
+
+
+def test_a_target_of_numbers_must_have_all_of_them(tmp_path):
+    for odd in ("NA", "inf", "", "nan", "-inf"):
+        write_csv(tmp_path / "t.csv", [[str(k), odd if k == 7 else f"{k}.5"] for k in range(40)], ["a", "b"])
+        message = refusal(run, [tmp_path / "t.csv"], tmp_path / f"to {odd}")
+        assert "target 'b': has rows without a finite value" in message
+
+
+def test_a_table_is_imported_as_it_is_trained_on(tmp_path):
+    """Parquet: 1.0 is a number and no class, infinity is refused, row labels of pandas are no input; what is empty."""
+    try:
+        import pandas
+        import pyarrow  # noqa: F401
+    except ImportError:
+        requires("pyarrow", False, "pip install pyarrow pandas")
+    frame = pandas.DataFrame({"a": np.arange(60) / 7, "nothing": [None] * 60, "y": [0.0, 1.0] * 30})
+    frame[frame.index != 3].to_parquet(tmp_path / "t.parquet")
+    data = bl.load_dataset(tmp_path / "t.parquet")
+    preparation, _, left_out = run([tmp_path / "t.parquet"], tmp_path / "to")
+    assert data.columns == preparation.columns == ("a",)
+    assert data.classes is preparation.classes is None
+    assert left_out == ["nothing"]
+    assert "row labels of pandas, which have no name, are left out" in data.note
+    frame.loc[5, "a"] = np.inf
+    frame.to_parquet(tmp_path / "inf.parquet")
+    words = "row 6, column 'a': wanted a number, came inf"
+    assert words in refusal(bl.load_dataset, tmp_path / "inf.parquet")
+    assert words in refusal(run, [tmp_path / "inf.parquet"], tmp_path / "inf")

@@ -189,12 +189,10 @@ def _source(path: Path) -> "_ParquetSource | _CsvSource":
 class _ParquetSource:
     """A Parquet file: its columns by their types."""
 
-    note = ""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         with opened_parquet(path) as table:
-            self.names = table.names
+            self.names, self.note = table.names, table.note
 
     def learn(self, inputs: list[str], target: str) -> Found:
         """The inputs and the target, understood."""
