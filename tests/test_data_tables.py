@@ -308,3 +308,10 @@ def test_lines_of_white_space_are_empty(tmp_path):
     text = "a,y\n1,0\n  \n2,1\n\t\n3,0\n4,1\n \n"
     assert load_dataset(table(tmp_path, text)).x.tolist() == [[1], [2], [3], [4]]
     assert "line 3: has 1 cell: wanted 2" in told(table(tmp_path, "a,y\n1,0\n2\n"))
+
+
+def test_a_column_that_counts_the_rows_is_told(tmp_path):
+    """Of rows sorted by class it tells the class: a perfect score, and of no use."""
+    rows = "".join(f"{k + 1},{k % 7},{'ab'[k // 20]}\n" for k in range(40))
+    assert "Id counts the rows: drop it" in load_dataset(table(tmp_path, "Id,a,y\n" + rows)).note
+    assert "counts" not in load_dataset(table(tmp_path, "Id,a,y\n" + rows.replace("33,", "34,"))).note

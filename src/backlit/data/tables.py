@@ -20,7 +20,7 @@ from ..errors import BadInput
 from .arrays import Array
 from .arrow_csv import NotPlain, arrow_csv
 from .cells import Cells, Texts, as_number, is_missing
-from .columns import EVERY, Categories, InputColumn, Unseen, advice, known_cells, put_together
+from .columns import EVERY, FEW_CATEGORIES, Categories, InputColumn, Unseen, advice, known_cells, put_together
 from .csv_text import SAMPLE, Table, opened_csv
 from .dataset import Dataset
 from .parquet import opened_parquet, parquet_values
@@ -67,10 +67,18 @@ def read_table(
     own = [name for name, texts in zip(names, categories or (), strict=False) if texts and 2 < len(texts) == len(y)]
     if own:
         notes.append(f"every row has a text of its own in {listed(own, EVERY)}: drop it if that is a name")
+    numbered = [name for k, name in enumerate(names) if _counts_rows(x[:, k])]
+    if numbered:
+        notes.append(f"{listed(numbered, EVERY)} counts the rows: drop it, unless their order means something")
     notes += _gaps(x, names, categories)
     return Dataset(
         x, y, columns=names, categories=categories, target=known[position], note="; ".join(filter(None, notes))
     )
+
+
+def _counts_rows(values: Array) -> bool:
+    """Whether a column (N,) is the rows' own number: where rows are sorted by class, that tells the class."""
+    return len(values) >= FEW_CATEGORIES and bool((values == values[0] + np.arange(len(values))).all())
 
 
 def _gaps(x: Array, names: list[str], categories: tuple[Categories, ...] | None) -> list[str]:
