@@ -238,3 +238,17 @@ def test_the_command_line_killed_and_resumed(tmp_path):
     assert "going on from" in again.stderr
     subprocess.run([*base, "--save", str(tmp_path / "b")], check=True, capture_output=True)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_a_person_gave_otherwise_is_named(run):
+    """And not what follows from it, such as the length of the schedule."""
+    kept = ["train", "iris", "--checkpoint", "run", "--resume", "--quiet"]
+    assert run(*kept, "--epochs", "3")[0] == 0
+    for words, told in (
+        (["--epochs", "9"], "is of a run with other epochs: 3, this one has 9."),
+        (["--epochs", "3", "--validation", "0.25"], "is of a run with another validation: null, this one has 0.25."),
+        (["--epochs", "3", "--seed", "5"], "another "),
+        (["--epochs", "9", "--rate", "0.5"], "another optimizer rate peak: 0.01, this one has 0.5."),
+    ):
+        code, _, err = run(*kept, *words)
+        assert code == 1 and told in err

@@ -171,7 +171,7 @@ class TestMistakes:
         [
             (["train", "digit"], "digits"),
             (["train", "nothing.csv"], "nothing.csv"),
-            (["train", "iris", "--engine", "warp"], "reference"),
+            (["train", "iris", "--engine", "warp"], "--engine: the engine must be auto or one of native, reference"),
             (["train", "iris", "--rate", "-1"], "--rate"),
             (["train", "iris", "--rate", "nan"], "--rate"),
             (["train", "iris", "--validation", "0"], "--validation"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from requires import requires
 
@@ -97,7 +98,7 @@ def _has_matplotlib() -> bool:
         (["explain", "iris", "--weight", "1-0-0"], 2, "1:0:2"),
         (["step", "iris", "--at", "x"], 2, "0,1,4711"),
         (["step", "nothing.csv"], 1, "nothing.csv"),
-        (["explain", "iris", "--html", "no/such/page.html"], 1, "can't be written"),
+        (["explain", "iris", "--html", "no/such/page.html"], 1, "can be written to"),
         (["train", "iris", "--epochs", "2", "--watch", "99999"], 1, "the steps 0 to 7"),
         (["train", "iris", "--report", "no/such/page.html"], 1, "--report"),
         (["train", "iris", "--plot", "curves.exe"], 1, ".png"),
@@ -119,3 +120,15 @@ def test_a_step_that_the_run_has_not_made_is_told(run):
     assert f"what was kept of it ends at update {best}, and this is how it goes on from there" in err
     assert "update 40 (step 39)" in out
     assert "goes on" not in run("explain", "m", "--at", best - 1)[2]
+
+
+def test_prepared_inputs_are_said_to_be_so(run, tmp_path):
+    """Steps show what the network gets; a reader who knows the file must not take that for its numbers."""
+    (tmp_path / "h.csv").write_text("size,town,price\n" + "".join(f"{k},{'BC'[k % 2]},{k * 10.5}\n" for k in range(40)))
+    assert run("train", "h.csv", "--epochs", "1", "--save", "m", "--quiet")[0] == 0
+    told = "x is what the network gets: numbers scaled to mean 0 and deviation 1, an input of 0 or 1 for each category"
+    for words in (["step", "m"], ["step", "h.csv"], ["step", "m", "h.csv"], ["explain", "m"]):
+        code, _, err = run(*words)
+        assert code == 0 and f"{told}; y is scaled likewise\n" in err
+    np.savez("unit.npz", x=np.random.default_rng(0).random((20, 2)), y=np.arange(20) % 2)
+    assert run("step", "unit.npz")[2] == ""  # between 0 and 1 as they come, and left so

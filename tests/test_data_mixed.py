@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import backlit as bl
-from backlit.data import Preparation, load_dataset, load_inputs
+from backlit.data import Preparation, load_dataset, load_inputs, load_prepared
 
 HEADER = ["age", "<script>", "height", "same", "bought"]
 
@@ -120,7 +120,7 @@ def test_what_columns_are(tmp_path):
     assert loaded(["1", "2", "", "3"]).categories == (None,)
     assert loaded(["1", "2", "3", "4"]).categories is None
     assert loaded(["a", "1", "b", "a"]).categories == (("1", "a", "b"),)
-    assert loaded(["null", "N/A", "?", "nan"]).categories == (None,)
+    assert "is empty" in refusal(loaded, ["null", "N/A", "?", "nan"])
     assert "column 'c'" in refusal(loaded, ["1", "2", "3", "x4"])
     assert "with a point" in refusal(loaded, ["1,5", "2,5"])
     assert "too large" in refusal(loaded, ["inf", "a"])
@@ -203,3 +203,28 @@ def test_parquet_holds_what_csv_holds(table, tmp_path):
     assert "'a'" in refusal(load_dataset, tmp_path / "lists.parquet")
     pq.write_table(pa.table({"a": pa.array([], pa.int64()), "t": pa.array([], pa.string())}), tmp_path / "none.parquet")
     assert "no rows" in refusal(load_dataset, tmp_path / "none.parquet")
+
+
+def test_a_boolean_is_known_however_it_is_spelled(tmp_path):
+    """CSV has True, true and TRUE, Parquet none: a model trained on one reads the others, as class and as category."""
+    rows = [["True", "TRUE"], ["False", "FALSE"]] * 4
+    learned = load_dataset(written(tmp_path / "t.csv", rows, ["b", "y"]))
+    preparation = Preparation.learn(learned)
+    assert learned.classes == ("FALSE", "TRUE")
+    for true, false in (("true", "false"), ("True", "False"), ("TRUE", "FALSE")):
+        other, unseen = written(tmp_path / "o.csv", [[true, true], [false, false]], ["b", "y"]), {}
+        assert load_prepared(other, None, preparation, unseen).y.tolist() == ["TRUE", "FALSE"]
+        assert load_inputs(other, preparation, unseen).tolist() == [[1], [0]]
+        raw = load_dataset(written(tmp_path / "r.csv", [[true, "TRUE"], [false, "FALSE"]], ["b", "y"]))
+        assert preparation.apply_to(raw, unseen).x.tolist() == [[0, 1], [1, 0]]
+        assert not unseen
+    rows = [[str(k), ("TRUE", "false", "true", "False")[k % 4]] for k in range(8)]
+    mixed = load_dataset(written(tmp_path / "m.csv", rows, ["x", "y"]))
+    assert mixed.classes == ("False", "True") and mixed.y.tolist() == ["True", "False"] * 4
+
+
+def test_long_whole_numbers_among_categories_are_found_again(tmp_path):
+    rows = [["1234567", "x"], ["A", "y"], ["B", "x"], ["A", "y"]]
+    raw = load_dataset(written(tmp_path / "t.csv", rows, ["code", "t"]))
+    some = load_dataset(written(tmp_path / "n.csv", [["1234567", "x"], ["1234567", "y"]], ["code", "t"]))
+    assert Preparation.learn(raw).apply_to(some).x.tolist() == [[1, 0, 0], [1, 0, 0]]

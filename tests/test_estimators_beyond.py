@@ -121,6 +121,18 @@ class TestBeyond:
             bl.MLPClassifier(max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_time=0.3).fit(*IRIS)
         assert perf_counter() - start < 3
 
+    @pytest.mark.parametrize(
+        ("limit", "told"),
+        [
+            ({"max_iter": 3}, r"after 3 iteration.*Increase max_iter. Scaled"),
+            ({"max_fun": 4}, r"Increase max_fun. Scaled"),
+            ({"max_time": 1e-9}, r"after 1 iteration\(s\): max_time=1e-09 s is over\.$"),
+        ],
+    )
+    def test_lbfgs_names_the_limit_that_ended_it(self, limit, told):
+        with pytest.warns(ConvergenceWarning, match=told):
+            bl.MLPClassifier(solver="lbfgs", random_state=0, **limit).fit(*IRIS)
+
     def test_bar(self, capsys):
         bl.MLPClassifier(max_iter=3, verbose="bar").fit(*IRIS)
         out, err = capsys.readouterr()

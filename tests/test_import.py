@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+from refusals import refusal
 from requires import requires
 
 import backlit as bl
-from backlit.data import import_tables, importing, stored_preparation
-from backlit.data.importing import in_test_part
+from backlit.data import import_columns, import_tables, stored_preparation
+from backlit.data.import_columns import in_test_part
 
 RANDOM = np.random.default_rng(2)
 ROWS = 3000
@@ -114,8 +116,8 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
         import_tables([tmp_path / "t.csv"], tmp_path / "to", None, 0.2,
                       lambda what, rows, _: stop("writing", rows, None))  # fmt: skip
     looked = []
-    add = importing._Column.add
-    monkeypatch.setattr(importing._Column, "add", lambda self, *cells: (looked.append(1), add(self, *cells)))
+    add = import_columns.SeenColumn.add
+    monkeypatch.setattr(import_columns.SeenColumn, "add", lambda self, *cells: (looked.append(1), add(self, *cells)))
     assert run([tmp_path / "t.csv"], tmp_path / "to") == whole
     assert len(looked) == 4 * (47 - 20), "four columns of 47 chunks, of which 20 had been noted as looked at"
     assert (tmp_path / "to" / "x.npy").read_bytes() == (tmp_path / "whole" / "x.npy").read_bytes()
@@ -125,7 +127,7 @@ def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("a,y\n1,2\n", "too few|one value"), ("a\n1\n", "one column"), ("a,y\n1,\n2,3\n3,4\n", "without a value"),
+    [("a,y\n1,2\n", "too few|one value"), ("a\n1\n", "one column"), ("a,y\n1,\n2,3\n3,4\n", "without a finite value"),
      ("a,y\n1,x\nq,y\n3,x\n4,y\n", "one kind"), ("", "empty"), ("a,y\n1,x\n2,x\n3,x\n", "one value"),
      ("a,y\n1e300,1.5\n-1e300,2\n3,2.5\n", "'a' reaches from -1e.300 to 1e.300: too large")],
 )  # fmt: skip
@@ -213,3 +215,89 @@ def test_memory_is_bounded(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "t.csv"), str(tmp_path / "to")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 250, f"{done.stdout} MB, {time.monotonic() - start:.0f} s"
+
+
+def test_white_space_around_a_class_makes_no_other_class(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), ("yes", " yes", "no", "no ")[k % 4]] for k in range(40)], ["a", "b"])
+    preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
+    assert preparation.classes == ("no", "yes")
+    assert bl.load_dataset(tmp_path / "to").y.tolist() == [1, 1, 0, 0] * 10
+
+
+def test_a_target_that_names_its_rows_is_refused(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), f"name {k}"] for k in range(40)], ["a", "id"])
+    assert "target 'id' has 40 classes in 40 rows" in refusal(run, [tmp_path / "t.csv"], tmp_path / "to")
+
+
+def test_what_stands_in_the_folder_is_on_the_disk(tmp_path, monkeypatch):
+    """After a power cut, too: a file is synced before it gets its name, the name after it, the arrays before all."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("This system doesn't tell which file is open.")
+    did = []
+    sync, rename = os.fsync, os.replace
+
+    def fsync(handle):
+        did.append(("sync", os.readlink(f"/proc/self/fd/{handle}")))
+        sync(handle)
+
+    def replace(old, new):
+        did.append(("rename", str(old), str(new)))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_csv(tmp_path / "t.csv", [[str(k), str(k % 2)] for k in range(40)], ["a", "b"])
+    folder = tmp_path / "to"
+    run([tmp_path / "t.csv"], folder)
+    renamed = [k for k, event in enumerate(did) if event[0] == "rename"]
+    assert [did[k][2] for k in renamed] == [str(folder / name) for name in ("import.json",) * 2 + ("preparation.json",)]
+    for k in renamed:
+        assert did[k - 1] == ("sync", did[k][1]) and did[k + 1] == ("sync", str(folder))
+    for name in ("x.npy", "y.npy", "x_test.npy", "y_test.npy"):
+        assert ("sync", str(folder / name)) in did[: renamed[-1]]
+
+
+def test_what_a_kill_left_beside_the_notes_goes(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), str(k % 2)] for k in range(40)], ["a", "b"])
+    folder = tmp_path / "to"
+    folder.mkdir()
+    (folder / ".import.json.0123456789ab.part").write_text("{")
+    run([tmp_path / "t.csv"], folder)
+    assert {file.name for file in folder.iterdir()} == {"preparation.json", *(f"{n}.npy" for n in
+                                                       ("x", "y", "x_test", "y_test"))}  # fmt: skip
+
+
+def test_a_boolean_is_one_class_however_it_is_spelled(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), ("TRUE", "False", "true", "false")[k % 4]] for k in range(40)], ["a", "b"])
+    preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
+    assert preparation.classes == ("False", "True")
+    assert bl.load_dataset(tmp_path / "to").y.tolist() == [1, 0, 1, 0] * 10
+
+
+def test_a_target_of_numbers_must_have_all_of_them(tmp_path):
+    for odd in ("NA", "inf", "", "nan", "-inf"):
+        write_csv(tmp_path / "t.csv", [[str(k), odd if k == 7 else f"{k}.5"] for k in range(40)], ["a", "b"])
+        message = refusal(run, [tmp_path / "t.csv"], tmp_path / f"to {odd}")
+        assert "target 'b': has rows without a finite value" in message
+
+
+def test_a_table_is_imported_as_it_is_trained_on(tmp_path):
+    """Parquet: 1.0 is a number and no class, infinity is refused, row labels of pandas are no input; what is empty."""
+    try:
+        import pandas
+        import pyarrow  # noqa: F401
+    except ImportError:
+        requires("pyarrow", False, "pip install pyarrow pandas")
+    frame = pandas.DataFrame({"a": np.arange(60) / 7, "nothing": [None] * 60, "y": [0.0, 1.0] * 30})
+    frame[frame.index != 3].to_parquet(tmp_path / "t.parquet")
+    data = bl.load_dataset(tmp_path / "t.parquet")
+    preparation, _, left_out = run([tmp_path / "t.parquet"], tmp_path / "to")
+    assert data.columns == preparation.columns == ("a",)
+    assert data.classes is preparation.classes is None
+    assert left_out == ["nothing"]
+    assert "row labels of pandas, which have no name, are left out" in data.note
+    frame.loc[5, "a"] = np.inf
+    frame.to_parquet(tmp_path / "inf.parquet")
+    words = "row 6, column 'a': wanted a number, came inf"
+    assert words in refusal(bl.load_dataset, tmp_path / "inf.parquet")
+    assert words in refusal(run, [tmp_path / "inf.parquet"], tmp_path / "inf")

@@ -121,11 +121,11 @@ def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
 
 
 def test_a_disk_that_returns_other_bytes_is_noticed(path, monkeypatch):
-    from backlit import model_file
+    from backlit import whole_file
 
     net = NETWORKS["no-hidden"]
-    write = model_file._write_synced
-    monkeypatch.setattr(model_file, "_write_synced", lambda p, content: write(p, content[:-4] + b"\0\0\0\0"))
+    write = whole_file._write_synced
+    monkeypatch.setattr(whole_file, "_write_synced", lambda p, content: write(p, content[:-4] + b"\0\0\0\0"))
     with pytest.raises(bl.BadInput, match="read back"):
         bl.save(path, net, bl.SGD(1.0), bl.State(net.sizes, np.ones(net.n_parameters)))
     assert os.listdir(path.parent) == []

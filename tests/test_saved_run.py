@@ -159,3 +159,34 @@ def test_a_hostile_record_neither_hangs_nor_reaches_the_terminal(run, tmp_path):
         code, _, err = run("step", "bad", "--at", "3")
         assert told in err and "\x1b" not in err and "inside backlit" not in err and len(err) < 1000, err
         assert code == (0 if "title" in told else 1)
+
+
+def test_rows_that_the_model_was_trained_on_are_told(run, tmp_path):
+    """By what they hold, wherever the file is now; other rows, and a test part of the data's own, are new."""
+    lines = ["size,town,kind", *(f"{k / 7},{'BC'[k % 2]},{('no', 'yes', 'perhaps')[k % 3]}" for k in range(100))]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    (tmp_path / "price.csv").write_text("\n".join(f"{k},{k * 1.5}" for k in range(100)))
+    data = bl.load_dataset("wine")
+    (train, test), wine = data.split(0.5, 0), tmp_path / "parts"
+    wine.mkdir()
+    for name, array in {"x": train.x, "y": train.y, "x_test": test.x, "y_test": test.y}.items():
+        np.save(wine / f"{name}.npy", array)
+    for named, options, rows in (
+        ("d.csv", [], "80 of these 100 rows"),
+        ("d.csv", ["--validation", "0.25", "--seed", "3"], "60 of these 100 rows"),
+        ("price.csv", [], "80 of these 100 rows"),
+        ("iris", [], "120 of these 150 rows"),
+        ("parts/x.npy", [], "71 of these 89 rows"),
+        ("parts", [], None),
+    ):
+        code, _, err = run("train", named, "--epochs", "1", "--save", "m", "--quiet", *options)
+        assert code == 0, err
+        code, out, err = run("evaluate", "m", named, "--json")
+        assert code == 0 and len(json.loads(out)) > 3
+        assert ("was trained on" in err) == (rows is not None) and (rows or "") in err, (named, err)
+    assert "89 of these 89 rows" in run("evaluate", "m", "parts/x.npy")[2]
+    assert run("train", "d.csv", "--epochs", "1", "--save", "m", "--quiet")[0] == 0
+    (tmp_path / "moved.csv").write_text((tmp_path / "d.csv").read_text())
+    assert "80 of these 100 rows" in run("evaluate", "m", "moved.csv")[2]
+    (tmp_path / "new.csv").write_text("\n".join([lines[0], *(f"9{line}" for line in lines[1:])]))
+    assert run("evaluate", "m", "new.csv")[2] == ""

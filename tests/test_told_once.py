@@ -210,7 +210,7 @@ def test_nothing_is_written_over_the_data(run, table, tmp_path, option):
     before = (tmp_path / "table.csv").read_bytes()
     code, _, err = run("train", "table.csv", "--epochs", 1, option, tmp_path / "table.csv")
     assert code == 1
-    assert "this is the data itself" in err
+    assert "this is table.csv itself" in err
     assert (tmp_path / "table.csv").read_bytes() == before
 
 

@@ -20,6 +20,7 @@ from .errors import BadInput, EngineUnavailable
 from .network import NEEDS_OUTPUT, Network
 from .optimizers import SGD, Adam
 from .state import State, check_state, state_from
+from .whole_file import write_whole
 
 OPSET, IR_VERSION = 17, 8  # said outright: newer defaults are refused by runtimes that people have
 
@@ -282,14 +283,8 @@ def _onnx() -> Any:
 
 
 def _write(where: str, path: str | os.PathLike[str], content: bytes) -> None:
-    """Written aside and renamed, so that a file is never half there."""
-    target = Path(path)
-    aside = target.with_name(f".{target.name}.part")
+    """The file, whole, through a link; BadInput where it can't be written."""
     try:
-        aside.write_bytes(content)
-        aside.replace(target)
+        write_whole(Path(os.path.realpath(path)), content)
     except OSError as error:
         raise BadInput(f"{where}: {path} can't be written: {error.strerror or error}.") from None
-    finally:
-        if aside.exists():
-            aside.unlink()

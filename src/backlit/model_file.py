@@ -1,18 +1,14 @@
-"""The file of a trained model: safetensors with a JSON header, written so that it is always whole, read without trust.
+"""The file of a trained model: safetensors with a JSON header, read without trust.
 
-Only this format lives here; what a State is stands in state.py.
+Only this format lives here; what a State is stands in state.py, how a file is written in whole_file.py.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
-import secrets
-import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +18,10 @@ from .errors import BadInput
 from .network import Network
 from .optimizers import Optimizer, check_optimizer, from_record, slots_of, to_record
 from .state import Floats, State, check_state
+from .whole_file import write_whole
 
 FORMAT = "backlit 1"
 MOST_STEPS = 2**53  # the largest count that every reader of JSON takes; the core's own limit is beyond
-ASIDE = ".part"  # how a file ends while it is being written
-SYNC_BYTES = 64 << 20  # a large file reaches the disk in pieces: whoever watches this process sees that it works
 
 
 def save(
@@ -87,56 +82,6 @@ def save(
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"save: {path}: preparation and run must be plain JSON, numbers finite: {error}.") from None
-
-
-def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = lambda aside: None) -> None:
-    """Writes ``content`` beside ``path``, synced; when ``check`` has looked at it, renames it into its place.
-
-    Killed at any moment, the file at ``path`` is the old or the new one, whole; who may read it stays as it was. Raises
-    OSError, also where ``path`` is something else than a file, or one that may not be written to.
-    """
-    mode = _mode_of(path)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{ASIDE}")
-    try:
-        _write_synced(aside, content)
-        check(aside)
-        if mode is not None:
-            aside.chmod(mode)
-        os.replace(aside, path)
-        _sync_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(path, "xb") as file:
-        for first in range(0, len(content), SYNC_BYTES) or (0,):
-            file.write(memoryview(content)[first : first + SYNC_BYTES])
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _mode_of(path: Path) -> int | None:
-    """The permissions of the file that is to be replaced; None where there is none."""
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(there.st_mode):
-        raise OSError(errno.EINVAL, "a file was wanted, and it is something else")
-    if not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    return stat.S_IMODE(there.st_mode)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # some file systems can't sync a folder; the file itself is synced
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _verify(path: Path, network: Network, optimizer: Optimizer, state: State) -> None:

@@ -11,7 +11,8 @@ from ..data import load_dataset, stored_preparation
 from ..errors import BadInput
 from .common import console_of_results, data_argument, json_option, print_json, printable, seed_option, target_option
 from .keeping import explain_shrinking_files
-from .train import RATES, check_writable, describe, divided, network_for, network_options, optimizer_for
+from .train import RATES, describe, divided, network_for, network_options, optimizer_for
+from .writing import check_apart, check_writable
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -51,7 +52,7 @@ def command(
         raise click.UsageError("--optimizer goes with --rate: the advice on batch sizes is for sgd.")
     if epochs is not None and want_rate:
         raise click.UsageError("--epochs is of the brief training that advises on batch sizes; --rate has none.")
-    check_plot(plot)
+    check_plot(plot, data)
     explain_shrinking_files(data)
     raw = load_dataset(data, target)
     if raw.note:
@@ -71,11 +72,12 @@ def command(
     show(advice, plot, as_json)
 
 
-def check_plot(plot: Path | None) -> None:
+def check_plot(plot: Path | None, *sources: str | Path) -> None:
     """BadInput before the work for a picture that couldn't be drawn after it."""
     if plot is None:
         return
     check_writable("--plot", plot)
+    check_apart("--plot", plot, *sources)
     if plot.suffix.lower() not in PICTURES:
         raise BadInput(f"--plot {plot}: a name that ends in .png, .svg or .pdf is wanted.")
     from ..explanations.pictures import new_figure

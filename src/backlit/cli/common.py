@@ -96,9 +96,22 @@ def tell_unseen(unseen: Unseen, where: str = "") -> None:
         )
 
 
-def counted(number: int, what: str) -> str:
-    """``1 update``, ``1,000 updates``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def tell_prepared(preparation: Preparation) -> None:
+    """One line on standard error where x and y aren't the numbers of the file; nothing where they are."""
+    kinds = preparation.categories or (None,) * preparation.inputs
+    told = []
+    if preparation.mean is not None and None in kinds:
+        told.append("numbers scaled to mean 0 and deviation 1")
+    if any(kinds):
+        told.append("an input of 0 or 1 for each category")
+    answers = "; y is scaled likewise" if preparation.target_mean is not None else ""
+    if told or answers:
+        click.echo(f"x is what the network gets: {', '.join(told) or 'as in the file'}{answers}", err=True)
+
+
+def counted(number: int, what: str, several: str = "s") -> str:
+    """``1 update``, ``1,000 updates``; ``several`` is what is put behind the word."""
+    return f"{number:,} {what}{'' if number == 1 else several}"
 
 
 def score_name(net: Network, data: Dataset) -> str:

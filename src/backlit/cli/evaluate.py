@@ -25,6 +25,7 @@ from .common import (
     tell_unseen,
 )
 from .report import details, print_details
+from .saved_run import rows_trained_on
 
 
 @click.command("evaluate")
@@ -44,6 +45,12 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
         rows = raw.test or raw
         dataset = rows if is_prepared(data, model, preparation) else preparation.apply_to(rows, unseen)
     tell_unseen(unseen)
+    if trained_on := rows_trained_on(model, dataset):
+        click.echo(
+            f"the model was trained on {trained_on:,} of these {counted(len(dataset), 'row')}: expect less of new ones "
+            "(train told its score on rows that it hadn't seen)",
+            err=True,
+        )
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)
     more = details(net, state, dataset, preparation)

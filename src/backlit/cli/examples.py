@@ -25,7 +25,7 @@ from .common import (
     target_option,
     tell_unseen,
 )
-from .train import check_writable
+from .writing import check_apart, check_writable
 
 
 @click.command("examples")
@@ -55,7 +55,8 @@ def command(
     """
     if html is not None:
         check_writable("--html", html)
-    check_plot(plot)
+        check_apart("--html", html, model, data)
+    check_plot(plot, model, data)
     net, _, state = load(model)
     preparation = preparation_of(model)
     unseen: Unseen = {}

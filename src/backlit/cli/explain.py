@@ -9,6 +9,7 @@ import click
 from .common import json_option, print_json
 from .opening import WEIGHT_HELP, Asked, Place, Weight, example_option, explained, opened, record, run_options, steepest
 from .watching import write_page
+from .writing import check_apart, check_writable
 
 
 @click.command("explain")
@@ -43,6 +44,9 @@ def command(
       product: of the terms (of the whole batch: their sum), which is the gradient,
       difference: the same derivative by central differences}]}
     """
+    if html is not None:
+        check_writable("--html", html)
+        check_apart("--html", html, asked.source, asked.data or asked.source)
     steps = opened(asked)
     if html is not None:
         write_page(html, steps)

@@ -11,6 +11,7 @@ from ..errors import BadInput
 from ..export import to_onnx, to_torch, torch_code
 from ..model_file import load, load_preparation
 from .common import model_argument
+from .writing import check_apart
 
 
 @click.command("export")
@@ -23,11 +24,10 @@ def command(model: Path, file: Path, prepared: bool) -> None:
     The ONNX graph takes raw numbers: the scaling of the columns is in it, and that of the answers. The state dict is
     the network's alone, for inputs that are prepared.
     """
+    check_apart("FILE", file, model)
     net, _, state = load(model)
     record = load_preparation(model)
     preparation = None if record is None or prepared else Preparation.from_record(record)
-    if file.resolve() == model.resolve():
-        raise BadInput(f"{file} is the model itself: give another file.")
     if file.suffix == ".onnx":
         if preparation is not None and preparation.categories is not None and any(preparation.categories):
             raise BadInput(f"{model} takes texts, which an ONNX graph of numbers can't: export it with --prepared.")

@@ -42,9 +42,12 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
         print_json(facts | {"left_out": left_out})
         return
     if left_out:
-        click.echo(f"left out, because most rows have a text of their own: {printable(', '.join(left_out))}", err=True)
+        told = printable(", ".join(left_out))
+        click.echo(f"left out, because they are empty or most rows have a text of their own: {told}", err=True)
     counts = f"{counted(rows['train'], 'row')} to train on and {rows['test']:,} to test on"
-    click.echo(f"{counts}, {preparation.width} inputs: {folder}")
+    answers = "numbers" if preparation.classes is None else counted(len(preparation.classes), "class", "es")
+    target = f"target {printable(repr(preparation.target))} ({answers})"
+    click.echo(f"{counts}, {counted(preparation.width, 'input')}, {target}: {folder}")
 
 
 class _Shown:

@@ -11,14 +11,14 @@ from typing import Any
 import click
 import numpy as np
 
-from ..data import load_dataset, load_prepared, stored_preparation
+from ..data import Preparation, load_dataset, load_prepared, stored_preparation
 from ..errors import BadInput
 from ..explanations import Factors, Shares, explain
 from ..model_file import load
 from ..optimizers import SGD
 from ..state import initial_state
 from ..training import Watched
-from .common import is_prepared, preparation_of, target_option
+from .common import is_prepared, preparation_of, target_option, tell_prepared
 from .saved_run import SavedRun, is_model, saved_run
 from .train import Sizes, divided, network_for
 from .watching import Run, Steps
@@ -103,7 +103,7 @@ def opened(asked: Asked) -> list[Watched]:
     if kept is not None and _of_the_run(kept, asked):
         asked.refuse("a saved run is repeated as it was", "hidden", "batch", "rate", "seed")
         return kept.opened(asked.at, asked.data, asked.target)
-    run = _run_of(asked)
+    run, preparation = _run_of(asked)
     first = run.state.step
     at = (first,) if asked.at is None else asked.at
     if min(at) < first:
@@ -111,6 +111,7 @@ def opened(asked: Asked) -> list[Watched]:
             f"--at {min(at)}: {asked.source} holds the parameters after {first} updates, and not what its run was "
             f"given: step {first} is the first that can be opened."
         )
+    tell_prepared(preparation)
     return run.opened(at)
 
 
@@ -121,17 +122,21 @@ def _of_the_run(kept: SavedRun, asked: Asked) -> bool:
     return asked.data is None or (asked.at is not None and min(asked.at) < kept.newest.step)
 
 
-def _run_of(asked: Asked) -> Run:
-    """Plain gradient descent on a data set from the beginning; or a saved model, trained on from where it stands."""
+def _run_of(asked: Asked) -> tuple[Run, Preparation]:
+    """Plain gradient descent on a data set from the beginning; or a saved model, trained on from where it stands.
+
+    And how the rows of it are prepared.
+    """
     source, target = asked.source, asked.target
     batch, seed = asked.batch or 4, asked.seed or 0
     if asked.data is None:
         if is_model(Path(source)):
             raise BadInput(f"{source} doesn't say how it was trained: name the data, too, {source} DATA.")
-        rows = divided(load_dataset(source, target), None, seed, stored_preparation(source)).train
+        parts = divided(load_dataset(source, target), None, seed, stored_preparation(source))
+        rows = parts.train
         net = network_for(rows, (3,) if asked.hidden is None else asked.hidden, "sigmoid")
         rate = 0.5 if asked.rate is None else asked.rate
-        return Run(net, SGD(rate), rows, initial_state(net, seed=seed, dtype="float64"), batch, seed)
+        return Run(net, SGD(rate), rows, initial_state(net, seed=seed, dtype="float64"), batch, seed), parts.preparation
     asked.refuse(f"{source} has its own", "hidden", "rate")
     net, opt, state = load(source)
     # Its epochs may have had other batches; the number of its step, and what its optimizer carries, go on from here.
@@ -141,7 +146,7 @@ def _run_of(asked: Asked) -> Run:
         rows = load_dataset(asked.data, target)
     else:
         rows = load_prepared(asked.data, target, preparation, {})
-    return Run(net, opt, rows, state, batch, seed)
+    return Run(net, opt, rows, state, batch, seed), preparation
 
 
 def explained(step: Watched, weight: Place, example: int | None) -> Factors | Shares:

@@ -31,6 +31,7 @@ from .common import (
     printable,
     tell_unseen,
 )
+from .writing import check_apart
 
 
 @click.command("predict")
@@ -49,6 +50,8 @@ def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_j
     """
     if with_inputs and not is_table(data):
         raise BadInput(f"--with-inputs: a table, whose columns have names, is wanted; got {data}.")
+    if output is not None:
+        check_apart("--output", output, model, data)
     net, _, state = load(model)
     preparation = preparation_of(model)
     unseen: Unseen = {}

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from ..batches import ORDERS, steps_per_epoch
-from ..data import Dataset, known_datasets, load_dataset, stored_preparation
+from ..data import Dataset, Preparation, known_datasets, load_dataset, stored_preparation
 from ..engines import available_engines
 from ..errors import BadInput
 from ..model_file import load, load_run
@@ -26,8 +26,8 @@ from ..observers import kept_steps, marks_of, newest_at
 from ..optimizers import Optimizer, from_record
 from ..state import State, initial_state
 from ..training import Watched
-from .common import printable
-from .train import divided
+from .common import printable, tell_prepared
+from .train import TEST_SHARE, divided, without_validation
 from .watching import Run
 
 LOOKED_AT = 2000  # files and folders around a model
@@ -53,10 +53,12 @@ class SavedRun:
     def opened(self, at: Sequence[int] | None, data: str | None, target: str | None) -> list[Watched]:
         """The steps asked for, each from the nearest state before it; without any, the last step that was made."""
         at = sorted(set((max(0, self.newest.step - 1),) if at is None else at))
-        rows = self.rows(data, target)
+        rows, preparation = self.rows(data, target)
         per_epoch = steps_per_epoch(len(rows), min(self.plan["batch_size"], len(rows)))
         if self.note is not None and max(at) >= per_epoch * self.note["epochs"]:
             raise BadInput(f"--at {max(at)}: this run has the steps 0 to {per_epoch * self.note['epochs'] - 1}.")
+        if preparation is not None:
+            tell_prepared(preparation)
         near: dict[int, tuple[State, list[int]]] = {}
         for step in at:
             state = self.state_before(step)
@@ -101,8 +103,8 @@ class SavedRun:
             )
         return max(states, key=lambda state: state.step)
 
-    def rows(self, data: str | None, target: str | None) -> Dataset:
-        """The rows that the run was trained on; BadInput if they aren't those any more."""
+    def rows(self, data: str | None, target: str | None) -> tuple[Dataset, Preparation | None]:
+        """The rows that the run was trained on, and how they were prepared; BadInput if they aren't those any more."""
         if data is None and self.note is None:
             raise BadInput(f"{self.source} doesn't say on which data it was trained: name both, {self.source} DATA.")
         named = data or str(self.note["data"] if self.note else "")
@@ -116,14 +118,15 @@ class SavedRun:
         validation = self.note["validation"] if self.note else None
         wanted = {name: self.plan[name] for name in ("rows", "data")}
         if marks_of(raw) == wanted:
-            return raw
-        rows = divided(raw, validation, self.plan["seed"], stored_preparation(named)).train
+            return raw, None
+        parts = divided(raw, validation, self.plan["seed"], stored_preparation(named))
+        rows = parts.train
         if marks_of(rows) != wanted:
             raise BadInput(
                 f"{named} isn't what the run in {self.source} was trained on: rows to train on {wanted['rows']} with "
                 f"checksum {wanted['data']}, here {marks_of(rows)['rows']} with {marks_of(rows)['data']}."
             )
-        return rows
+        return rows, parts.preparation
 
 
 def saved_run(source: Path) -> SavedRun | None:
@@ -141,6 +144,24 @@ def saved_run(source: Path) -> SavedRun | None:
     if run is None:
         return None
     return _checked(source, run.get("plan"), run.get("note"), _folders_around(source, run.get("plan")), load(source)[2])
+
+
+def rows_trained_on(model: Path, data: Dataset) -> int:
+    """How many of these prepared rows the model was trained on; 0 where they are others, or it doesn't say.
+
+    By what they hold: train divides the same rows in the same way, and its rows to train on have marks.
+    """
+    run = load_run(model)
+    if run is None:
+        return 0
+    with suppress(BadInput):  # a record that doesn't hold together says nothing, and no step is to be opened here
+        kept = _checked(model, run.get("plan"), run.get("note"), [], load(model)[2])
+        seed, validation = kept.plan["seed"], kept.note["validation"] if kept.note else None
+        for part in (data, data.split(1 - TEST_SHARE, seed)[0]):
+            rows = without_validation(part, validation, seed)[0]
+            if marks_of(rows).items() <= kept.plan.items():
+                return len(rows)
+    return 0
 
 
 def _folders_around(model: Path, plan: Any) -> list[Path]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from ..batches import ORDERS
 from ..data import Dataset, Preparation, load_dataset, stored_preparation
 from ..data.arrays import blocks
 from ..data.columns import Unseen
-from ..engines import ENGINES, chosen
+from ..engines import chosen
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
@@ -39,6 +38,7 @@ from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
 from .report import details, print_details
 from .watching import check_watching, draw_curves, picture_options, show_watched, steps_to_watch
+from .writing import check_apart, check_writable
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -142,7 +142,7 @@ def command(
 
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
-    check_engine(engine)
+    chosen(engine, "--engine")  # refused before the data is read
     for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
         if path is not None:
             check_writable(option, path)
@@ -227,30 +227,6 @@ def tell_results(
         click.echo(f"test {score_text(name, score)}")
 
 
-def check_engine(name: str) -> None:
-    """BadInput before the data is read, where there is no such engine."""
-    known = ("auto", *ENGINES)
-    if name not in known:
-        raise BadInput(f"--engine: one of {', '.join(known)} is wanted; got {name!r}.")
-
-
-def check_writable(option: str, path: Path) -> None:
-    """BadInput before an hour of training, rather than after it, where the result couldn't be written."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError
-        with NamedTemporaryFile(dir=path.parent):
-            pass
-    except OSError:
-        raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
-
-
-def check_apart(option: str, path: Path, data: str) -> None:
-    """BadInput where the result would be written over the data that it comes from."""
-    if path.exists() and Path(data).exists() and path.samefile(data) and path.is_file():
-        raise BadInput(f"{option} {path}: this is the data itself, which would be lost; name another file.")
-
-
 def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparation | None = None) -> Parts:
     """Test rows held out (or the data's own), validation rows from the others; scaling learned on what is left.
 
@@ -258,11 +234,7 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
     """
     source = raw.test_source
     train, test = (raw, None) if source is not None else raw.split(1 - TEST_SHARE, seed)
-    held: Dataset | None = None
-    if validation is not None:
-        if not 0 < validation < 1:
-            raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
-        train, held = train.split(1 - validation, seed)
+    train, held = without_validation(train, validation, seed)
     if stored is not None:
         return Parts(train, held, lambda: test or raw.test or train, stored)
     # What lies between 0 and 1, as the pixels of IDX files do, is left alone; other numbers may have any unit.
@@ -279,6 +251,15 @@ def divided(raw: Dataset, validation: float | None, seed: int, stored: Preparati
         return prepared
 
     return Parts(apply(train), None if held is None else apply(held), prepared_test, preparation)
+
+
+def without_validation(train: Dataset, validation: float | None, seed: int) -> tuple[Dataset, Dataset | None]:
+    """(the rows to train on, those to validate with)."""
+    if validation is None:
+        return train, None
+    if not 0 < validation < 1:
+        raise BadInput(f"--validation: a share between 0 and 1 is wanted, such as 0.1; got {validation:g}.")
+    return train.split(1 - validation, seed)
 
 
 def network_for(data: Dataset, hidden: tuple[int, ...], activation: str) -> Network:

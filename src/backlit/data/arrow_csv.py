@@ -20,7 +20,7 @@ from .csv_text import Layout, with_point
 BLOCK = 1 << 20  # bytes that are read together, and the longest line
 LONGEST_CELL = 1 << 17  # bytes; the csv module refuses longer ones
 MISSING_SPELLED = sorted({"".join(letters) for word in MISSING for letters in product(*((c, c.upper()) for c in word))})
-NOT_A_NUMBER = re.compile(r"CSV column #(\d+):(?: Row #\d+:)? CSV conversion error")  # one core counts the rows
+NOT_A_NUMBER = re.compile(r"CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")  # one core counts the rows
 
 
 class NotPlain(Exception):

@@ -3,13 +3,14 @@
 Nothing is decided about whole columns here, and nothing opened.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from .arrays import Array
 
+BOOLEANS = {"true": ("True", "true", "TRUE"), "false": ("False", "false", "FALSE")}
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "<na>", "?"))
 
 
@@ -44,6 +45,17 @@ def is_missing(cell: str) -> bool:
     return cell.strip().lower() in MISSING
 
 
-def other_spelling(text: str) -> str:
-    """True for true, true for True and TRUE: a boolean of Parquet has no spelling, one of CSV has several."""
-    return {"true": "True", "false": "False"}.get(text) or (text.lower() if text.lower() in ("true", "false") else text)
+def known_text(text: str, known: Container[str]) -> str | None:
+    """The one of the known texts that this text is; None for a new one.
+
+    White space around it doesn't count, and neither does how a boolean is spelled: Parquet's have no spelling, and CSV
+    has three.
+    """
+    spellings = (text, text.strip(), *BOOLEANS.get(text.strip().lower(), ()))  # " yes" is a class of older models
+    return next((spelling for spelling in spellings if spelling in known), None)
+
+
+def one_spelling(texts: Collection[str]) -> dict[str, str]:
+    """Each text and its own; True or False for all booleans among them, where one is spelled in two ways."""
+    mixed = any(sum(spelling in texts for spelling in spellings) > 1 for spellings in BOOLEANS.values())
+    return {text: BOOLEANS.get(text.lower(), (text,))[0] if mixed else text for text in texts}

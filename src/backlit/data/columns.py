@@ -13,13 +13,15 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number, is_missing, other_spelling
+from .cells import Cells, Texts, as_number, is_missing, known_text
 from .wording import at, listed, place, shown
 
 MOST_CATEGORIES = 1000
 FEW_CATEGORIES = 20  # fewer are categories even if every row has its own
 LONGEST_CATEGORY = 200  # characters
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*[0-9],[0-9]+")
+SIGNED_NUMBER = re.compile(r"[^\w\s]{0,2}\s?[0-9][0-9.,' _\u00a0\u202f]*\s?([^\w\s]|[A-Za-z]{1,3}|°[CF])?")
+EVERY = 10**6  # names in a list that leaves nothing out
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}")
 
 Categories = tuple[str, ...] | None
@@ -31,7 +33,8 @@ class InputColumn:
 
     Numbers, if every cell that isn't missing is one; categories, if fewer than half are; a column in between is
     refused, because a slip of the pen among numbers is no category. A column with more than MOST_CATEGORIES
-    different texts, or with a text of its own in more than every second row, names its rows and is left out.
+    different texts, or with a text of its own in more than every second row, names its rows and is left out. So is one
+    that holds nothing: what it will hold later has no scale.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -50,7 +53,7 @@ class InputColumn:
         if isinstance(cells, Texts):
             return self._add_texts(cells, lines)
         self.codes = None
-        self.numbers += len(cells)
+        self.numbers += int(np.count_nonzero(~np.isnan(cells)))
         return finite_or_missing(cells, self.name, self.path, lines)
 
     def _add_texts(self, cells: Texts, lines: Sequence[int]) -> Array:
@@ -84,7 +87,7 @@ class InputColumn:
         None: the column is left out.
         """
         if self.first_word is None:
-            return None, None
+            return (None, None) if self.numbers else None
         if self.numbers >= self.words:
             line, cell = self.first_word
             raise BadInput(
@@ -99,10 +102,17 @@ class InputColumn:
         rank = np.array([place_of[text] for text in self.texts] + [math.nan])  # the last for code −1: missing
         return rank[np.concatenate(self.codes)], tuple(ordered)
 
-    @property
-    def holds_dates(self) -> bool:
-        """Whether its first text is a date; people then want to know what to do about it."""
-        return self.first_word is not None and DATE.fullmatch(self.first_word[1].strip()) is not None
+    def looks_like(self, pattern: re.Pattern[str]) -> bool:
+        """Whether its first text is such a one; people then want to know what to do about it."""
+        return self.first_word is not None and pattern.fullmatch(self.first_word[1].strip()) is not None
+
+
+def advice(left_out: Sequence[InputColumn]) -> list[str]:
+    """What to do about columns that can't be used, by kind: their names in a sentence for each."""
+    dates = [column.name for column in left_out if column.looks_like(DATE)]
+    signs = [column.name for column in left_out if column.looks_like(SIGNED_NUMBER) and column.name not in dates]
+    told = [f"dates are no numbers, give days or months instead: {listed(dates, EVERY)}"] if dates else []
+    return told + ([f"write numbers without %, units and the like: {listed(signs, EVERY)}"] if signs else [])
 
 
 def finite_or_missing(values: Array, name: str, path: Path, lines: Sequence[int]) -> Array:
@@ -169,9 +179,9 @@ def _known_codes(cells: Texts, name: str, known: tuple[str, ...], unseen: Unseen
     places, counts = np.empty(len(cells.texts)), np.bincount(cells.codes, minlength=len(cells.texts))
     for code, cell in enumerate(cells.texts):
         text = "" if is_missing(cell) else cell.strip()
-        found = place_of.get(text, place_of.get(other_spelling(text), -1.0))
-        places[code] = found
-        if unseen is not None and text and found < 0:
+        known_as = known_text(text, place_of)
+        places[code] = -1.0 if known_as is None else place_of[known_as]
+        if unseen is not None and text and known_as is None:
             unseen.setdefault(name, Counter())[text] += int(counts[code])
     result: Array = places[cells.codes]
     return result
@@ -182,8 +192,12 @@ def as_spelled(cells: Cells) -> Texts:
     if isinstance(cells, Texts):
         return cells
     values, codes = np.unique(cells, return_inverse=True)
-    texts = ["" if math.isnan(v) else str(int(v)) if v.is_integer() else str(v) for v in values.tolist()]
-    return Texts(texts, codes)
+    return Texts([as_text(value) for value in values.tolist()], codes)
+
+
+def as_text(value: float) -> str:
+    """A number as CSV spells it, whole ones without a point; "" for NaN."""
+    return "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
 
 
 def put_together(
@@ -207,8 +221,9 @@ def put_together(
         kept.append(k)
         categories.append(known)
     if not kept:
+        every = listed(column.name for column in left_out)
         raise BadInput(
-            f"{place(columns[0].path)}: every column ({listed(column.name for column in left_out)}) has a text of its "
-            "own in most rows: wanted numbers or categories to learn from"
+            f"{place(columns[0].path)}: every column ({every}) is empty or has a text of its own in most rows: wanted "
+            f"numbers or categories to learn from{'; '.join(['', *advice(left_out)])}"
         )
     return x[:, kept] if left_out else x, [columns[k].name for k in kept], tuple(categories), left_out

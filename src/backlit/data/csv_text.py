@@ -220,12 +220,13 @@ def _column_names(cells: list[str], path: Path) -> list[str]:
 def _rows(body: Iterable[list[str]], reader: "_csv.Reader", width: int, path: Path) -> Iterator[tuple[int, list[str]]]:
     some = False
     for cells in body:
-        if not cells:
-            continue  # an empty line
+        if not cells or (len(cells) == 1 < width and not cells[0].strip()):
+            continue  # an empty line, or one of white space
         if len(cells) != width:
             halves = "; numbers like 1,5 need semicolons between the cells" if len(cells) == 2 * width else ""
+            came = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
             raise BadInput(
-                f"{place(path)} line {reader.line_num}: has {len(cells)} cells: wanted {width}, as in the header; "
+                f"{place(path)} line {reader.line_num}: has {came}: wanted {width}, as in the header; "
                 f"complete or remove the line{halves}"
             )
         some = True

@@ -1,6 +1,7 @@
 """Parquet files, batch by batch, their columns by type: written, and read as a whole or some rows at a time."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,12 +18,15 @@ Numbers = Callable[[int], Any]
 
 
 class Typed(NamedTuple):
-    """The columns' names, and a function of (columns, those to spell) that gives the next rows' numbers and cells."""
+    """The columns' names, and a function of (columns, those to spell) that gives the next rows' numbers and
+    cells, and what the reader chose by itself."""
 
     names: list[str]
     pieces: Callable[[Sequence[str], set[str]], Iterator[tuple[range, list[Cells]]]]
+    note: str
 
 
+ROW_LABELS = re.compile(r"__index_level_[0-9]+__")  # as of a frame that was filtered or shuffled: no input
 BATCH = 1 << 16  # rows at a time
 
 
@@ -32,13 +36,15 @@ def opened_parquet(path: Path) -> Iterator[Typed]:
     arrow = pyarrow(f"{place(path)}: reading Parquet")
     with reading(path, "a Parquet file"):
         file = arrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-        names = list(file.schema_arrow.names)
+        names = [name for name in file.schema_arrow.names if not ROW_LABELS.fullmatch(name)]
         twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
         if twice is not None:
             raise BadInput(f"{place(path)}: two columns are called {shown(twice)}; rename one")
         if not file.metadata.num_rows:
             raise BadInput(f"{place(path)}: has columns but no rows; add some")
-        yield Typed(names, partial(_pieces, arrow, file, path))
+        labelled = len(names) < len(file.schema_arrow.names)
+        note = "row labels of pandas, which have no name, are left out" if labelled else ""
+        yield Typed(names, partial(_pieces, arrow, file, path), note)
 
 
 def _pieces(
@@ -77,18 +83,22 @@ def opened_batches(path: Path, rows: int) -> Iterator[tuple[list[str], int, Iter
     with reading(path, "a Parquet file"):
         # Without buffered reading pyarrow holds a whole row group of every column.
         file = arrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-        yield list(file.schema_arrow.names), file.metadata.num_rows, _batches(arrow, file, path, rows)
+        names = [name for name in file.schema_arrow.names if not ROW_LABELS.fullmatch(name)]
+        yield names, file.metadata.num_rows, _batches(arrow, file, path, rows, names)
 
 
-def _batches(arrow: Any, file: Any, path: Path, rows: int) -> Iterator[tuple[Texts, Numbers]]:
+def _batches(arrow: Any, file: Any, path: Path, rows: int, names: list[str]) -> Iterator[tuple[Texts, Numbers]]:
     def texts(column: Any) -> list[str]:
+        kind = arrow.types
+        if kind.is_floating(column.type) or kind.is_decimal(column.type):  # 3.0, which is a number, is no class 3
+            return ["" if value is None else repr(value) for value in column.cast(arrow.float64()).to_pylist()]
         try:
             result: list[str] = column.cast(arrow.string()).fill_null("").to_pylist()
         except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
             raise BadInput(f"{place(path)}: holds {column.type}: wanted numbers, texts or dates; remove it") from error
         return result
 
-    for batch in file.iter_batches(rows, use_threads=False):
+    for batch in file.iter_batches(rows, columns=names, use_threads=False):
         yield partial(_of_column, texts, batch), partial(_of_column, partial(numbers_of, arrow), batch)
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array, blocks, inputs
-from .cells import other_spelling
-from .columns import Categories, Unseen
+from .cells import known_text
+from .columns import Categories, Unseen, as_text
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
 from .targets import Label, classes_with
@@ -217,15 +217,15 @@ class Preparation:
                 continue
             values = result[:, column]
             if texts is None:  # by chance every text in these rows is a number
-                spelled = {value: f"{value:g}" for value in np.unique(values[~np.isnan(values)]).tolist()}
+                spelled = {value: as_text(value) for value in np.unique(values[~np.isnan(values)]).tolist()}
             else:
                 spelled = {float(place): text for place, text in enumerate(texts)}
             codes = np.full(len(values), float(wanted.index("")) if "" in wanted else -1.0)
             for value, text in spelled.items():
                 rows = values == value
-                text = text if text in wanted else other_spelling(text)
-                codes[rows] = wanted.index(text) if text in wanted else -1
-                if unseen is not None and text not in wanted and rows.any():
+                known_as = known_text(text, wanted)
+                codes[rows] = -1 if known_as is None else wanted.index(known_as)
+                if unseen is not None and known_as is None and rows.any():
                     unseen.setdefault(str(name), Counter())[text] += int(rows.sum())
             result[:, column] = codes
         return result

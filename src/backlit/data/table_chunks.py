@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import BadInput
 from .arrays import Array
 from .cells import is_missing
-from .columns import number_in
+from .columns import finite_or_missing, number_in
 from .csv_text import opened_csv
 from .parquet import opened_batches
 from .tables import PARQUET
@@ -115,22 +115,27 @@ def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, first: int) -
 
 
 def _parquet(path: Path, names: list[str], target: int, rows: int) -> Iterator[Chunk]:
+    first = 1
     with opened_batches(path, rows) as (_, _, batches):
         for texts_of, numbers_of in batches:
             answers = texts_of(target)
-            yield Chunk(len(answers), partial(_arrow_columns, answers, len(names), target, texts_of, numbers_of))
+            here = range(first, first + len(answers))
+            yield Chunk(len(here), partial(_arrow_columns, answers, names, target, texts_of, numbers_of, path, here))
+            first += len(here)
 
 
-def _arrow_columns(answers: list[str], count: int, target: int, texts_of: Any, numbers_of: Any) -> list[Cells]:
-    return [answers if k == target else _arrow_column(k, texts_of, numbers_of) for k in range(count)]
+def _arrow_columns(
+    answers: list[str], names: list[str], target: int, texts_of: Any, numbers_of: Any, path: Path, rows: range
+) -> list[Cells]:
+    columns: list[Cells] = []
+    for k, name in enumerate(names):
+        numbers = None if k == target else numbers_of(k)
+        if numbers is not None:
+            columns.append(finite_or_missing(numbers, name, path, rows))
+        else:
+            columns.append(answers if k == target else _stripped(texts_of(k)))
+    return columns
 
 
-def _arrow_column(k: int, texts_of: Any, numbers_of: Any) -> Cells:
-    numbers = numbers_of(k)
-    if numbers is not None:
-        if np.isinf(numbers).any():
-            numbers = np.where(np.isinf(numbers), np.nan, numbers)
-        result: Array = numbers
-        return result
-    texts: list[str] = texts_of(k)
+def _stripped(texts: list[str]) -> list[str]:
     return ["" if is_missing(text) else text.strip() for text in texts]

@@ -20,7 +20,7 @@ from ..errors import BadInput
 from .arrays import Array
 from .arrow_csv import NotPlain, arrow_csv
 from .cells import Cells, Texts, as_number, is_missing
-from .columns import Categories, InputColumn, Unseen, known_cells, put_together
+from .columns import EVERY, FEW_CATEGORIES, Categories, InputColumn, Unseen, advice, known_cells, put_together
 from .csv_text import SAMPLE, Table, opened_csv
 from .dataset import Dataset
 from .parquet import opened_parquet, parquet_values
@@ -34,7 +34,6 @@ PIECE = 1 << 12  # lines understood together
 WORTH_ARROW = 1 << 18  # bytes: smaller files are read before pyarrow is imported
 NO_LINES = range(1 << 31)  # pyarrow's reader doesn't count lines; what it can't read is read again by one that does
 DIVIDED = ", divided by , ; | or tab"
-EVERY = 10**6  # names in a list that leaves nothing out
 T = TypeVar("T")
 
 
@@ -61,19 +60,25 @@ def read_table(
     notes = [f"target: {how} {shown(known[position])}, {kind}", source.note]
     if drop:
         notes.append(f"dropped: {listed(drop, EVERY)}")
-    if left_out:
-        names_of = listed((column.name for column in left_out), EVERY)
-        notes.append(f"left out, because most rows have a text of their own: {names_of}")
-    dates = [column.name for column in left_out if column.holds_dates]
-    if dates:
-        notes.append(f"dates are no numbers, give days or months instead: {listed(dates, EVERY)}")
+    for empty, why in ((True, "they hold nothing"), (False, "most rows have a text of their own")):
+        if found := [column.name for column in left_out if (column.first_word is None) == empty]:
+            notes.append(f"left out, because {why}: {listed(found, EVERY)}")
+    notes += advice(left_out)
     own = [name for name, texts in zip(names, categories or (), strict=False) if texts and 2 < len(texts) == len(y)]
     if own:
         notes.append(f"every row has a text of its own in {listed(own, EVERY)}: drop it if that is a name")
+    numbered = [name for k, name in enumerate(names) if _counts_rows(x[:, k])]
+    if numbered:
+        notes.append(f"{listed(numbered, EVERY)} counts the rows: drop it, unless their order means something")
     notes += _gaps(x, names, categories)
     return Dataset(
         x, y, columns=names, categories=categories, target=known[position], note="; ".join(filter(None, notes))
     )
+
+
+def _counts_rows(values: Array) -> bool:
+    """Whether a column (N,) is the rows' own number: where rows are sorted by class, that tells the class."""
+    return len(values) >= FEW_CATEGORIES and bool((values == values[0] + np.arange(len(values))).all())
 
 
 def _gaps(x: Array, names: list[str], categories: tuple[Categories, ...] | None) -> list[str]:
@@ -192,12 +197,10 @@ def _source(path: Path) -> "_ParquetSource | _CsvSource":
 class _ParquetSource:
     """A Parquet file: its columns by their types."""
 
-    note = ""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         with opened_parquet(path) as table:
-            self.names = table.names
+            self.names, self.note = table.names, table.note
 
     def learn(self, inputs: list[str], target: str) -> Found:
         """The inputs and the target, understood."""

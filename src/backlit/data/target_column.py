@@ -11,20 +11,23 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array
-from .cells import Cells, Texts, as_number, is_missing, other_spelling
+from .cells import Cells, Texts, as_number, is_missing, known_text, one_spelling
 from .columns import as_spelled, known_cells
 from .targets import Label
 from .wording import at, listed, place, shown
 
 MOST_CLASSES = 1000  # a column with more different texts is a name or a number per row, not a class
 MOST_INTEGER_CLASSES = 20
+FEW_CLASSES = 20  # fewer are classes even if every row has its own
 LONGEST_LABEL = 100  # characters: labels become an array as wide as the longest
 
 
 class TargetColumn:
     """Collects the target's cells and says at the end what they are.
 
-    Any cell that is no number makes the column classes, named by its texts as they stand. Whole numbers
+    Any cell that is no number makes the column classes, named by its texts. As in columns of categories, white space
+    around a text doesn't count: "yes" and " yes" would be two classes that nobody can tell apart; and neither does
+    how a boolean is spelled, where it is in several ways. Whole numbers
     written without a point are classes if there are at most 20 different ones, each in two rows on average
     (so write 3.0 to have numbers). All else is numbers, and so is a column whose type says that it holds fractions.
     """
@@ -60,7 +63,7 @@ class TargetColumn:
                     wanted = f"a class name of at most {LONGEST_LABEL} characters"
                     self._refuse(_first(cells, code, lines), text, wanted, "name another target")
             if self._texts is not None:
-                codes.append(self._texts.setdefault(text, len(self._texts)))
+                codes.append(self._texts.setdefault(text.strip(), len(self._texts)))
                 if len(self._texts) > MOST_CLASSES:
                     self._texts = None
             if self._texts is None and self._numbers is None:
@@ -76,31 +79,39 @@ class TargetColumn:
         """(y, what it is): y (N,) of str or int64 for classes, else float64. BadInput for one class."""
         if self._numbers is None:
             self._refuse_missing_words()
-            labels = np.array(list(self._texts or {}))
+            labels = np.array(list(one_spelling(self._texts or {}).values()))
             kind = "texts"
         else:
             whole = self._few_whole_numbers(sum(map(len, self._numbers)))
             if whole is None:
-                return np.concatenate(self._numbers), "numbers"
+                numbers = np.concatenate(self._numbers)
+                if numbers.min() == numbers.max():
+                    self._refuse_constant(float(numbers[0]), "at least two different numbers")
+                return numbers, "numbers"
             labels = np.array(whole, np.int64)
             kind = "few different whole numbers"
-        n = len(set(labels.tolist()))
+        n, rows = len(set(labels.tolist())), sum(map(len, self._codes))
         if n == 1:
-            raise BadInput(
-                f"{place(self._path)}: target {shown(self._name)} is {shown(labels[0].item())} in every row: "
-                "wanted at least two classes; add rows or name another target"
-            )
+            self._refuse_constant(labels[0].item(), "at least two classes")
+        refuse_names(n, rows, self._name, self._path)
         y: Array = labels[np.concatenate(self._codes)]
-        return y, f"{n} classes ({kind})"
+        rare = f" in {rows} rows, too few to learn a class from" if 2 * n > rows else ""
+        return y, f"{n} classes ({kind}){rare}"
 
     def _few_whole_numbers(self, rows: int) -> list[int] | None:
         """The texts as integers, in the order of their codes, if they count as classes."""
-        texts = [text.strip() for text in self._texts or {}]
+        texts = list(self._texts or {})
         if not texts or not all(t.lstrip("+-").isdecimal() and len(t) < 19 for t in texts):
             return None
         whole = [int(t) for t in texts]
         different = len(set(whole))
         return whole if different <= MOST_INTEGER_CLASSES and 2 * different <= rows else None
+
+    def _refuse_constant(self, value: object, wanted: str) -> None:
+        raise BadInput(
+            f"{place(self._path)}: target {shown(self._name)} is {shown(value)} in every row: wanted {wanted}; "
+            "add rows or name another target"
+        )
 
     def _note_word(self, line: int, cell: str) -> None:
         if not is_missing(cell):
@@ -151,10 +162,19 @@ def known_answers(
 
 def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
     if isinstance(classes[0], str):
-        return next((spelling for spelling in (text, other_spelling(text)) if spelling in classes), None)
+        return known_text(text, classes)  # type: ignore[arg-type]
     number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
     exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
     return next((label for label in classes if label == exact), None)
+
+
+def refuse_names(classes: int, rows: int, name: str, path: Path) -> None:
+    """BadInput for a target whose texts name its rows: a new row has a name that no training has seen."""
+    if classes > FEW_CLASSES and 2 * classes > rows:
+        raise BadInput(
+            f"{place(path)}: target {shown(name)} has {classes:,} classes in {rows:,} rows: it names the rows; wanted "
+            "classes of several rows each, or numbers; name another column as target"
+        )
 
 
 def _first(cells: Texts, code: int, lines: Sequence[int]) -> int:

@@ -76,12 +76,15 @@ def open_engine(name: str, net: Network, opt: Optimizer, state: State, data: Any
     return engine
 
 
-def chosen(name: str) -> str:
-    """The engine that ``name`` stands for: "auto" is the fastest that is ready. BadInput for unknown names."""
+def chosen(name: str, where: str = "open_engine") -> str:
+    """The engine that ``name`` stands for: "auto" is the fastest that is ready. BadInput for unknown names.
+
+    ``where`` is what the name was given to.
+    """
     if name == "auto":
         name = _fastest().__name__.rpartition(".")[2]
     if name not in ENGINES:
-        raise BadInput(f"open_engine: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
+        raise BadInput(f"{where}: the engine must be auto or one of {', '.join(ENGINES)}; got {name!r}.")
     return name
 
 

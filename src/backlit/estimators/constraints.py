@@ -120,6 +120,8 @@ def _either(words: Iterable[str]) -> str:
 def layer_sizes(given: Any) -> list[int]:
     """The sizes of the hidden layers as a list; one number means one layer."""
     sizes = list(given) if hasattr(given, "__iter__") else [given]
-    if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise BadInput(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
+    if any(size <= 0 for size in sizes):
         raise BadInput(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return [int(size) for size in sizes]

@@ -41,14 +41,15 @@ def search(
 ) -> Found:  # fmt: skip
     """The minimum of the mean loss of x (N, n_in), y (N, n_out), weights s (N,), plus l2/(2·Σs)·‖W‖², in float64."""
     data = Dataset(*(None if array is None else array.astype(np.float64, copy=False) for array in (x, y, s)))
-    began, seen = monotonic(), 0
+    began, seen, late = monotonic(), 0, False
 
     def watch(intermediate_result: Any) -> None:
-        nonlocal seen
+        nonlocal seen, late
         seen += 1
         if verbose:
             sys.stdout.write(f"Iteration {seen}, loss = {intermediate_result.fun:.8f}\n")
-        if max_time is not None and monotonic() - began > max_time:
+        late = max_time is not None and monotonic() - began > max_time
+        if late:
             raise StopIteration
 
     with np.errstate(all="ignore"):  # a search that runs away is told from its result
@@ -60,12 +61,14 @@ def search(
             callback=watch,
             options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
         )
-    complaint = None
-    if result.status != 0:
-        complaint = (
-            f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): {result.message}. "
-            "Increase max_iter, or scale the data (see sklearn.preprocessing)."
-        )
+    complaint = None if result.status == 0 else f"lbfgs failed to converge after {result.nit} iteration(s)"
+    if complaint and late:
+        complaint += f": max_time={max_time} s is over."
+    elif complaint:
+        limits = {"max_iter": result.nit >= max_iter, "max_fun": result.nfev >= max_fun}
+        advice = "".join(f"Increase {name}. " for name, reached in limits.items() if reached)
+        scale = "Scaled data (see sklearn.preprocessing) needs fewer steps."
+        complaint += f" (status={result.status}): {result.message}. {advice}{scale}"
     return Found(result.x, float(result.fun), min(int(result.nit), max_iter), complaint)
 
 

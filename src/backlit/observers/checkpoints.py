@@ -1,7 +1,7 @@
 """Checkpoints: a run's State and its observers' records on disk, so that it can be killed at any moment and go on.
 
 Here: the folder, its files, and what must agree before a run goes on. How a file is written whole stands in
-model_file.py; nothing here changes a run.
+whole_file.py; nothing here changes a run.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ from ..batches import Order
 from ..data import Dataset
 from ..engines import chosen
 from ..errors import BadInput
-from ..model_file import ASIDE, write_whole
 from ..network import Network
 from ..optimizers import Optimizer, to_record
 from ..state import State
 from ..training import Progress
+from ..whole_file import ASIDE, write_whole
 from .checkpoint_file import Contents, Damaged, from_bytes, to_bytes
 
 NAME = re.compile(r"step-(\d{12})\.checkpoint")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 SAMPLED = 64  # rows by which a data set is recognised
+# What was given that decides an entry of the plan, by its name in ``note``: people gave this, and not that entry.
+OF_ROWS = ("target", "drop", "validation")
+DECIDED_BY = {"optimizer rate steps": ("epochs",), "data": OF_ROWS, "network sizes": OF_ROWS, "rows": OF_ROWS}
 WARN_EVERY = 60.0  # seconds between two complaints about a disk that doesn't take checkpoints
 
 
@@ -150,14 +153,14 @@ class Keeper:
         damaged: list[Path] = []
         for file in files:
             try:
-                plan, (state, *others), records, _ = from_bytes(file.read_bytes())
+                plan, (state, *others), records, note = from_bytes(file.read_bytes())
             except OSError as error:
                 raise BadInput(f"checkpoint: {file} can't be read: {error.strerror or error}.") from None
             except Damaged as error:
                 _say(f"{file} is damaged: {error}. The one before it is used.")
                 damaged.append(file)
                 continue
-            self._check_plan(file, plan)
+            self._check_plan(file, plan, note)
             self._restore(file, records, others)
             for other in damaged if self.wanted.keep else ():  # so that it counts no longer as one of the newest
                 with suppress(OSError):
@@ -222,17 +225,19 @@ class Keeper:
             with suppress(OSError):
                 old.unlink()
 
-    def _check_plan(self, file: Path, plan: Mapping[str, Any]) -> None:
-        ours, theirs = _flat(self.plan), _flat(plan)
-        for name in sorted(ours.keys() | theirs.keys()):
-            our, their = ours.get(name, "nothing"), theirs.get(name, "nothing")
-            if our == their:
-                continue
-            if name == "engine":
-                _say(f"it was written by the engine {their}; {our} goes on, alike to rounding but not to the bit.")
-                continue
+    def _check_plan(self, file: Path, plan: Mapping[str, Any], note: Any) -> None:
+        changed = _changes(self.plan, plan)
+        if "engine" in changed:
+            our, their = changed.pop("engine")
+            _say(f"it was written by the engine {their}; {our} goes on, alike to rounding but not to the bit.")
+        if changed:
+            name = next(iter(changed))
+            given = _changes(self.wanted.note or {}, note if isinstance(note, Mapping) else {})
+            name = next((cause for cause in DECIDED_BY.get(name, ()) if cause in given), name)
+            our, their = {**changed, **given}[name]
+            other = "other" if name == "epochs" else "another"
             raise BadInput(
-                f"checkpoint: {file} is of a run with another {name}: {their}, this one has {our}. Give what that run "
+                f"checkpoint: {file} is of a run with {other} {name}: {their}, this one has {our}. Give what that run "
                 "was given, or name another folder."
             )
 
@@ -245,6 +250,13 @@ class Keeper:
         for observer, record in zip(self.observers, records, strict=True):
             if record is not None and _keeps(observer):
                 observer.restore(_with_states(record, others))
+
+
+def _changes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What two plans or notes say differently, in the order of the alphabet: name -> (ours, theirs)."""
+    our, their = _flat(ours), _flat(theirs)
+    pairs = {name: (our.get(name, "nothing"), their.get(name, "nothing")) for name in sorted(our.keys() | their.keys())}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _flat(plan: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -1,0 +1,64 @@
+"""The command line writes nothing over what it reads, by whatever name that is called."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from refusals import one_line
+
+ROWS = "a,b,y\n" + "".join(f"{k},{k % 7},{'no' if k % 2 else 'yes'}\n" for k in range(60))
+
+
+@pytest.fixture
+def model(run, tmp_path):
+    """d.csv and m, trained on it; a link and a hard link to each, and a folder between."""
+    (tmp_path / "d.csv").write_text(ROWS)
+    code, _, err = run("train", "d.csv", "--epochs", "2", "--save", "m", "--quiet")
+    assert code == 0, err
+    (tmp_path / "sub").mkdir()
+    for name in ("d.csv", "m"):
+        os.symlink(tmp_path / name, tmp_path / "sub" / f"link-{name}")
+        os.link(tmp_path / name, tmp_path / "sub" / f"hard-{name}")
+    return tmp_path
+
+
+def refused(found, told):
+    code, out, err = found
+    assert (code, out) == (1, "")
+    assert one_line(err) and told in err
+
+
+@pytest.mark.parametrize("name", ["{}", "sub/../{}", "sub/link-{}", "sub/hard-{}"])
+def test_results_are_written_over_nothing_that_is_read(run, model, name):
+    before = {path: path.read_bytes() for path in model.iterdir() if path.is_file()}
+    data, saved = name.format("d.csv"), name.format("m")
+    for words in (
+        ["predict", "m", "d.csv", "--output", data],
+        ["predict", "m", "d.csv", "--output", saved],
+        ["train", "d.csv", "--save", data],
+        ["train", "d.csv", "--report", data],
+        ["train", "d.csv", "--log", data],
+        ["explain", "m", "--html", saved],
+        ["explain", "m", "d.csv", "--html", data],
+        ["explain", "d.csv", "--html", data],
+        ["examples", "m", "d.csv", "--html", saved],
+        ["export", "m", saved],
+    ):
+        refused(run(*words), f"{words[-1]}: this is {'m' if words[-1] == saved else 'd.csv'} itself")
+    refused(run("import", "d.csv", "--to", data), f"{data} can't be made: File exists: name a new folder")
+    assert {path: path.read_bytes() for path in model.iterdir() if path.is_file()} == before
+
+
+def test_nor_over_a_part_of_it(run, model):
+    folder = model / "arrays"
+    folder.mkdir()
+    np.save(folder / "x.npy", np.random.default_rng(0).random((60, 2)))
+    np.save(folder / "y.npy", np.arange(60) % 2)
+    for data in ("arrays", "arrays/x.npy"):
+        refused(run("train", data, "--save", "arrays/y.npy"), f"this is a part of {data}, ")
+    assert run("train", "arrays", "--epochs", "1", "--save", "arrays/model", "--quiet")[0] == 0
+    assert run("train", "arrays", "--epochs", "1", "--save", "arrays/model", "--quiet")[0] == 0
+    assert run("predict", "m", "d.csv", "--output", "other.csv")[0] == 0
+    assert run("predict", "m", "d.csv", "--output", "other.csv")[0] == 0
