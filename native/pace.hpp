@@ -11,8 +11,9 @@ class Pace {
   long threads(long team) {
     if (team == 1) return 1;
     const bool team_leads = together_ < alone_;
-    is_trial_ = alone_ == 0 || together_ == 0 || since_trial_ > SECONDS_BETWEEN_TRIALS;
+    is_trial_ = alone_ == 0 || together_ == 0 || since_trial_ > between_trials_;
     if (!is_trial_) return team_leads ? team : 1;
+    if (together_ != 0 && between_trials_ < 1) between_trials_ *= 2;  // the first ones find cold caches
     since_trial_ = 0;
     return alone_ == 0 || (together_ != 0 && team_leads) ? 1 : team;
   }
@@ -28,9 +29,9 @@ class Pace {
   }
 
  private:
-  static constexpr double TRIAL_SECONDS = 0.002, SECONDS_BETWEEN_TRIALS = 1;
+  static constexpr double TRIAL_SECONDS = 0.002;
   double alone_ = 0, together_ = 0;  // seconds per multiply-add; 0: never tried
-  double since_trial_ = 0;
+  double since_trial_ = 0, between_trials_ = 0.01;  // seconds
   bool is_trial_ = false;
 };
 

@@ -87,7 +87,8 @@ void exercise(const Case& c) {
   for (const auto& result : results) demand(result == alone, "threads have changed the bits");
 }
 
-// Both ways are tried, the quicker one is taken until it is the slower one, and after a second the other gets a chance.
+// Both ways are tried, the quicker one is taken until it is the slower one, and the other gets further chances, more and
+// more rarely.
 void exercise_pace() {
   Pace pace;
   demand(pace.threads(1) == 1 && pace.at_most(5) == 5, "a team of one was put on trial");
@@ -96,15 +97,16 @@ void exercise_pace() {
     demand(pace.at_most(5) == limit, "a call may last as long as it likes, and a trial may not");
     pace.took(expected, seconds, 10);
   };
-  call(1, 0.002, 0.02);
-  call(4, 0.002, 0.01);
-  call(4, 5, 0.01);
-  call(4, 5, 0.03);  // interrupted: one such call is not enough
-  call(4, 5, 0.2);  // (0.015 + (0.2 - 0.015) / 4) / 10 is more than 0.02 / 10
-  call(1, 5, 0.5);  // (0.02 + (0.5 - 0.02) / 4) / 10: slower still
-  call(4, 5, 0.5);
-  call(4, 0.002, 0.01);  // they had been the slower ones before
-  call(4, 5, 0.01);
+  const double trial = 0.002, any = 5;
+  call(1, trial, 0.02);
+  call(4, trial, 0.01);
+  call(4, any, 0.003);
+  call(1, trial, 0.02);  // 0.013 s later
+  call(4, any, 0.003);
+  call(1, trial, 0.004);  // 0.023 s later: now the quicker one
+  call(1, any, 0.01);     // interrupted: 0.004 + (0.01 - 0.004) / 4 is less than the 0.0069 of the team
+  call(1, any, 0.02);     // and again: 0.0055 + (0.02 - 0.0055) / 4 is more
+  call(4, any, 0.003);
 }
 
 }  // namespace
