@@ -20,7 +20,7 @@ double seconds_since(Clock::time_point start) {
 
 // Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves: never worth a
 // trial; and worth it without a trial, where the number of threads must not depend on the clock.
-constexpr double WORTH_A_TRIAL = 1.7e5, WORTH_A_THREAD = 3e6;
+constexpr double WORTH_A_TRIAL = 1.6e6, WORTH_A_THREAD = 3e6;
 // A thread for predicting is made anew for each call of run.
 constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
 // Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
