@@ -6,7 +6,9 @@ import os
 
 import numpy as np
 import pytest
-from refusals import one_line
+from refusals import one_line, refusal
+
+from backlit.cli.writing import check_apart
 
 ROWS = "a,b,y\n" + "".join(f"{k},{k % 7},{'no' if k % 2 else 'yes'}\n" for k in range(60))
 
@@ -62,3 +64,37 @@ def test_nor_over_a_part_of_it(run, model):
     assert run("train", "arrays", "--epochs", "1", "--save", "arrays/model", "--quiet")[0] == 0
     assert run("predict", "m", "d.csv", "--output", "other.csv")[0] == 0
     assert run("predict", "m", "d.csv", "--output", "other.csv")[0] == 0
+
+
+def test_what_only_looks_like_a_part_is_written_as_often_as_asked(run, model):
+    """A model, a table and an archive have no parts, whatever stands beside them, and an array only those it is with."""
+    for _ in range(2):
+        for words in (
+            ["predict", "m", "d.csv", "--output", "predictions-idx.csv"],
+            ["explain", "m", "--html", "idx.html"],
+            ["explain", "m", "d.csv", "--html", "ubyte.html"],
+            ["train", "d.csv", "--epochs", "1", "--quiet", "--save", "net_idx"],
+            ["predict", "net_idx", "d.csv", "--output", "labels-idx.csv"],
+        ):
+            code, _, err = run(*words)
+            assert code == 0, err
+    for path in (model / "x.npy", model / "notes.npy"):
+        np.save(path, np.zeros((3, 2)))
+    check_apart("FILE", model / "notes.npy", model / "m", model / "d.csv", model / "x.npy")
+    check_apart("FILE", model / "x.npy", model / "m", model / "d.csv")
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [(".", "y.npy"), ("x.npy", "y.npy"), ("x.npy", "x_test.npy"), ("x.npy", "preparation.json"),
+     ("x_old.npy", "y_old.npy"), ("x.npy", "link"), ("images-idx3-ubyte", "labels-idx1-ubyte.gz"),
+     ("mnist", "mnist/t10k-labels.idx1-ubyte"), ("mnist/train-images.idx3-ubyte", "mnist/t10k-labels.idx1-ubyte")],
+)  # fmt: skip
+def test_the_files_that_readers_take_together_are_parts(tmp_path, source, part):
+    (tmp_path / "mnist").mkdir()
+    for name in ("x.npy", "y.npy", "x_test.npy", "preparation.json", "x_old.npy", "y_old.npy", "images-idx3-ubyte",
+                 "labels-idx1-ubyte.gz", *(f"mnist/{half}-{what}-ubyte" for half in ("train", "t10k")
+                                           for what in ("images.idx3", "labels.idx1"))):  # fmt: skip
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link").symlink_to("y.npy")
+    assert f"a part of {tmp_path / source}, " in refusal(check_apart, "FILE", tmp_path / part, tmp_path / source)

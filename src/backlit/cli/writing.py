@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from ..data.importing import STORED
-from ..data.readers import TABLES
+from ..data import parts_of
 from ..errors import BadInput
-
-WHOLE = (*TABLES, ".npz")  # data in one file; other data may have parts beside it
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -29,15 +26,6 @@ def check_apart(option: str, path: Path, *sources: str | Path) -> None:
         if not (path.is_file() and source.exists()):
             continue
         whole = path.samefile(source)
-        if whole or _is_part(path, source):
+        if whole or any(part.is_file() and path.samefile(part) for part in parts_of(source)):
             what = f"{source} itself" if whole else f"a part of {source}"
             raise BadInput(f"{option} {path}: this is {what}, which would be lost; name another file.")
-
-
-def _is_part(path: Path, source: Path) -> bool:
-    """Whether ``path`` is an array or an IDX file of the same data as ``source``: in this folder, or beside it."""
-    folder = source if source.is_dir() else source.parent
-    if path.resolve().parent != folder.resolve() or (source.is_file() and source.suffix.lower() in WHOLE):
-        return False
-    name = path.name.lower()
-    return name.endswith(".npy") or "idx" in name or "ubyte" in name or name == STORED

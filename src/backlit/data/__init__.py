@@ -9,3 +9,4 @@ from .preparation import Preparation as Preparation
 from .readers import load_dataset as load_dataset
 from .readers import load_inputs as load_inputs
 from .readers import load_prepared as load_prepared
+from .readers import parts_of as parts_of

@@ -47,9 +47,7 @@ def read_npy_folder(folder: Path, stored: Preparation | None = None) -> Dataset:
 
 def read_npy_pair(path: Path, stored: Preparation | None = None) -> Dataset:
     """The data set of x.npy (or x_train.npy, X.npy, ...) and the y.npy beside it, memory-mapped."""
-    first = {"x": "y", "X": "Y"}.get(path.name[:1])
-    candidates = [path.with_name(letter + path.name[1:]) for letter in ("y", "Y")] if first else []
-    beside = next((file for file in candidates if file.exists()), None)
+    beside = next((file for file in _answers_beside(path) if file.exists()), None)
     if beside is None:
         raise BadInput(
             f"{place(path)}: wanted a pair of files such as x.npy and y.npy in one folder, and the first of them named"
@@ -57,6 +55,17 @@ def read_npy_pair(path: Path, stored: Preparation | None = None) -> Dataset:
     x, y = read_npy(path), read_npy(beside)
     with about(path):
         return _as_stored(x, y, stored)
+
+
+def _answers_beside(path: Path) -> list[Path]:
+    """Where the answers to the inputs in this file are looked for."""
+    return [path.with_name(letter + path.name[1:]) for letter in ("y", "Y")] if path.name[:1] in ("x", "X") else []
+
+
+def npy_parts(path: Path) -> list[Path]:
+    """Where the arrays are looked for that belong with this .npy file, or to this folder."""
+    folder, pair = (path, []) if path.is_dir() else (path.parent, _answers_beside(path))
+    return pair + [folder / f"{name}.npy" for names in NAMES.values() for name in names]
 
 
 def npz_inputs(path: Path) -> Array:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import BadInput
-from .archives import npz_inputs, read_npy, read_npy_folder, read_npy_pair, read_npz
+from .archives import npy_parts, npz_inputs, read_npy, read_npy_folder, read_npy_pair, read_npz
 from .arrays import Array, inputs
 from .columns import Unseen
 from .dataset import Dataset
 from .idx import read_idx
-from .importing import stored_preparation
+from .importing import STORED, stored_preparation
 from .mnist import find_idx_folder, idx_pair, labels_beside, read_idx_folder
 from .named import KNOWN, load_named
 from .preparation import Preparation
@@ -107,6 +107,25 @@ def load_prepared(
     )
     with about(path):
         return preparation.with_answers(x, y, target)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Where the files are looked for that are one data set with this file or folder, whether they are there or not.
+
+    None for a table, an archive, and what is no data, such as a model.
+    """
+    try:
+        kind = _kind(path)
+        folder = path if path.is_dir() else path.parent
+        if kind == "npy":
+            return [*npy_parts(path), folder / STORED]
+        if kind != "idx":
+            return []
+        if files := find_idx_folder(folder):
+            return list(files)
+        return [] if path.is_dir() else [labels_beside(path)]
+    except BadInput:  # nothing that can be loaded, or nothing beside it
+        return []
 
 
 def _no_columns(what: str, target: str | None, drop: Sequence[str]) -> None:
