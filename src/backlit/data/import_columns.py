@@ -190,18 +190,26 @@ def _classes(
     answers: set[str] | None, texts: bool, rows: int, name: str, path: Path
 ) -> tuple[str, ...] | tuple[int, ...] | None:
     """The classes of the target in sorted order, by the rule of target_column.py; None for numbers."""
-    if answers is not None and len(answers) < 2:
-        raise BadInput(f"{place(path)}: target {shown(name)} has one value only: wanted at least two classes")
     if texts:
         if answers is None:
             raise BadInput(f"{place(path)}: target {shown(name)}: wanted numbers, or at most {MOST_CLASSES} classes")
         if all(is_missing(text) or as_number(text) is not None for text in answers):
             raise _without_value(name, path)  # among numbers, NA is no class
         classes = sorted(set(one_spelling(answers).values()))
+        _refuse_constant(len(classes), "classes", name, path)
         refuse_names(len(classes), rows, name, path)
         return tuple(classes)
-    whole = answers is not None and all(text.lstrip("+-").isdecimal() for text in answers)
-    if answers is None or not whole:
+    if answers is None:
         return None
-    numbers = sorted({int(text) for text in answers})
-    return tuple(numbers) if len(numbers) <= MOST_INTEGER_CLASSES and 2 * len(numbers) <= rows else None
+    if all(text.lstrip("+-").isdecimal() and len(text) < 19 for text in answers):
+        numbers = sorted({int(text) for text in answers})
+        if len(numbers) <= MOST_INTEGER_CLASSES and 2 * len(numbers) <= rows:
+            _refuse_constant(len(numbers), "classes", name, path)
+            return tuple(numbers)
+    _refuse_constant(len(set(map(float, answers))), "different numbers", name, path)
+    return None
+
+
+def _refuse_constant(different: int, wanted: str, name: str, path: Path) -> None:
+    if different < 2:
+        raise BadInput(f"{place(path)}: target {shown(name)} has one value only: wanted at least two {wanted}")
