@@ -300,8 +300,9 @@ def test_numbers_with_signs_are_told_how_to_be_written(tmp_path, write):
     data = load_dataset(table(tmp_path, "p,a,y\n" + rows))
     assert data.columns == ("a",)
     assert "write numbers without %, units and the like: p" in data.note
-    names = "".join(f"name {k},{k},{k % 2}\n" for k in range(40))
-    assert "write numbers" not in load_dataset(table(tmp_path, "p,a,y\n" + names)).note
+    for name in ("name {}", "{}A", "A{}"):  # 0A, 1B, 2C: no unit
+        names = "".join(f"{name.format(k).replace('A', 'ABC'[k % 3])},{k},{k % 2}\n" for k in range(40))
+        assert "write numbers" not in load_dataset(table(tmp_path, "p,a,y\n" + names)).note
 
 
 def test_lines_of_white_space_are_empty(tmp_path):

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from refusals import refusal
 from requires import requires
 
 import backlit as bl
-from backlit.data import import_columns, import_tables, stored_preparation
+from backlit.data import import_columns, import_tables, load_inputs, stored_preparation
 from backlit.data.import_columns import in_test_part
 
 RANDOM = np.random.default_rng(2)
@@ -301,3 +302,35 @@ def test_a_table_is_imported_as_it_is_trained_on(tmp_path):
     words = "row 6, column 'a': wanted a number, came inf"
     assert words in refusal(bl.load_dataset, tmp_path / "inf.parquet")
     assert words in refusal(run, [tmp_path / "inf.parquet"], tmp_path / "inf")
+
+
+@pytest.mark.parametrize("cells", [("true", "True"), ("1", "1.0"), ("1", "01"), ("2.5", "2.50"), (f"{10**20}", f"{10**20 + 1}")])
+def test_a_target_of_one_value_is_refused_however_it_is_spelled(tmp_path, cells):
+    write_csv(tmp_path / "t.csv", [[str(k), cells[k % 2]] for k in range(40)], ["a", "b"])
+    assert "target 'b' has one value only" in refusal(run, [tmp_path / "t.csv"], tmp_path / "to")
+    assert "in every row" in refusal(bl.load_dataset, tmp_path / "t.csv")
+
+
+def test_long_whole_numbers_are_told_apart(tmp_path):
+    write_csv(tmp_path / "t.csv", [[str(k), str(10**17 + k % 2)] for k in range(40)], ["a", "b"])
+    preparation, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
+    assert preparation.classes == bl.load_dataset(tmp_path / "t.csv").classes == (10**17, 10**17 + 1)
+
+
+def test_a_boolean_is_one_category_however_it_is_spelled(tmp_path):
+    """For training, importing and predicting; and a model that tells spellings apart finds them as before."""
+    cells = ["True", "false", "FALSE", "yes", "", "true"]
+    write_csv(tmp_path / "t.csv", [[cells[k % 6], "ab"[k % 2]] for k in range(60)], ["a", "b"])
+    imported, _, _ = run([tmp_path / "t.csv"], tmp_path / "to", share=0)
+    raw = bl.load_dataset(tmp_path / "t.csv")
+    trained = bl.Preparation.learn(raw)
+    known = ("", "False", "True", "yes")
+    assert trained.categories == imported.categories == (known,)
+    hot = np.eye(4)[[2, 1, 1, 3, 0, 2]]
+    for x in (trained.apply_to(raw).x, trained.apply(load_inputs(tmp_path / "t.csv", trained)),
+              bl.load_dataset(tmp_path / "to").x):  # fmt: skip
+        assert (np.asarray(x) == np.tile(hot, (10, 1))).all()
+    older = replace(trained, categories=(tuple(sorted(cells)),))
+    apart = np.eye(6)[[sorted(cells).index(cell) for cell in cells] * 10]
+    assert (older.apply_to(raw).x == apart).all()
+    assert (older.apply(load_inputs(tmp_path / "t.csv", older)) == apart).all()

@@ -162,7 +162,7 @@ def _kinds(
         different = len(column.texts) if column.texts is not None else rows
         if column.words and (column.texts is None or (different > FEW_CATEGORIES and 2 * different > rows)):
             continue
-        known = sorted(column.texts or ()) if column.words else None
+        known = sorted(set(one_spelling(column.texts or ()).values())) if column.words else None
         kinds.append(None if known is None else tuple(([""] if column.missing else []) + known))
         kept.append(k)
     if not kept:

@@ -191,6 +191,14 @@ def _sync(files: dict[str, tuple[Any, Any]]) -> None:
             os.fsync(file.fileno())
 
 
+def _places_in(known: tuple[str, ...], texts: list[str]) -> list[float]:
+    """Where each of the texts stands among the known ones, −1 for nowhere."""
+    place_of = {text: float(place) for place, text in enumerate(known)}
+    spelled = {text: known_text(text, place_of) for text in set(texts)}
+    places = {text: -1.0 if name is None else place_of[name] for text, name in spelled.items()}
+    return [places[text] for text in texts]
+
+
 def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> tuple[Array, Array]:
     """x (rows, width) float32 and y (rows,) as the network gets them."""
     raw = np.empty((len(answers), len(cells)))
@@ -199,8 +207,7 @@ def _prepared(cells: list[Cells], answers: Cells, preparation: Preparation) -> t
         if known is None:
             raw[:, k] = column
         elif isinstance(column, list):
-            code = {text: float(place) for place, text in enumerate(known)}
-            raw[:, k] = [code.get(text, -1.0) for text in column]
+            raw[:, k] = _places_in(known, column)
         else:  # a chunk of a category without a single text: all of it is missing
             raw[:, k] = float(known.index("")) if "" in known else -1.0
     texts = [cell.strip() for cell in answers]

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import BadInput
 from .arrays import Array, blocks, inputs
-from .cells import known_text
+from .cells import known_text, one_spelling
 from .columns import Categories, Unseen, as_text
 from .dataset import Dataset
 from .target_column import MOST_CLASSES
@@ -268,7 +268,10 @@ def _prepared_test(preparation: Preparation, data: Dataset) -> Dataset | None:
 
 
 def _categories_in(data: Dataset) -> tuple[Categories, ...] | None:
-    """The categories of each column that occur in these rows, sorted; "" among them where some are missing."""
+    """The categories of each column that occur in these rows, sorted; "" among them where some are missing.
+
+    A boolean is one of them, however it is spelled here; a model of before, which tells spellings apart, finds its own.
+    """
     if data.categories is None:
         return None
     found: list[Categories] = []
@@ -277,7 +280,7 @@ def _categories_in(data: Dataset) -> tuple[Categories, ...] | None:
             found.append(None)
             continue
         values = data.x[:, column]
-        present = [texts[int(code)] for code in np.unique(values[~np.isnan(values)])]
+        present = set(one_spelling([texts[int(code)] for code in np.unique(values[~np.isnan(values)])]).values())
         found.append(tuple(sorted([*present, ""] if np.isnan(values).any() else present)))
     return tuple(found)
 
