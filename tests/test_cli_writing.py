@@ -67,7 +67,7 @@ def test_nor_over_a_part_of_it(run, model):
 
 
 def test_what_only_looks_like_a_part_is_written_as_often_as_asked(run, model):
-    """A model, a table and an archive have no parts, whatever stands beside them, and an array only those it is with."""
+    """A model, a table and an archive have no parts, whatever stands beside them; an array has its own."""
     for _ in range(2):
         for words in (
             ["predict", "m", "d.csv", "--output", "predictions-idx.csv"],

@@ -304,7 +304,10 @@ def test_a_table_is_imported_as_it_is_trained_on(tmp_path):
     assert words in refusal(run, [tmp_path / "inf.parquet"], tmp_path / "inf")
 
 
-@pytest.mark.parametrize("cells", [("true", "True"), ("1", "1.0"), ("1", "01"), ("2.5", "2.50"), (f"{10**20}", f"{10**20 + 1}")])
+ALIKE = [("true", "True"), ("1", "1.0"), ("1", "01"), ("2.5", "2.50"), (f"{10**20}", f"{10**20 + 1}")]
+
+
+@pytest.mark.parametrize("cells", ALIKE)
 def test_a_target_of_one_value_is_refused_however_it_is_spelled(tmp_path, cells):
     write_csv(tmp_path / "t.csv", [[str(k), cells[k % 2]] for k in range(40)], ["a", "b"])
     assert "target 'b' has one value only" in refusal(run, [tmp_path / "t.csv"], tmp_path / "to")

@@ -20,7 +20,8 @@ MOST_CATEGORIES = 1000
 FEW_CATEGORIES = 20  # fewer are categories even if every row has its own
 LONGEST_CATEGORY = 200  # characters
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*[0-9],[0-9]+")
-SIGNED_NUMBER = re.compile(r"[^\w\s]{0,2}\s?[0-9][0-9.,' _\u00a0\u202f]*\s?([^\w\s]|[A-Za-z]{1,3}|°[CF])?")
+SIGNED_NUMBER = re.compile(r"[+-]?([^\w\s]{0,2}?)\s?[+-]?[0-9][0-9.,' _\u00a0\u202f]*([^\w\s]|[A-Za-z]{1,3}|°[CF])?")
+FIRST_WORDS = 20  # are asked whether they are numbers with one sign or unit; those that name rows have many
 EVERY = 10**6  # names in a list that leaves nothing out
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}")
 
@@ -43,6 +44,7 @@ class InputColumn:
         self.texts: dict[str, int] = {}
         self.rows = self.numbers = self.words = 0
         self.first_word: tuple[int, str] | None = None
+        self.first_words: set[str] = set()
 
     def add(self, cells: Cells, lines: Sequence[int]) -> Array:
         """The next cells (rows,) of these lines as numbers, NaN for missing values and texts.
@@ -66,6 +68,8 @@ class InputColumn:
         if self.first_word is None and word.any():
             row = int(np.argmax(word[cells.codes]))
             self.first_word = lines[row], cells.texts[int(cells.codes[row])]
+        if len(self.first_words) < FIRST_WORDS:
+            self.first_words.update(cells.texts[code].strip() for code in np.flatnonzero(word)[:FIRST_WORDS].tolist())
         if self.codes is not None:
             self._add_codes(cells, missing)
         numbers: Array = values[cells.codes]
@@ -102,15 +106,21 @@ class InputColumn:
         rank = np.array([place_of[text] for text in self.texts] + [math.nan])  # the last for code −1: missing
         return rank[np.concatenate(self.codes)], tuple(ordered)
 
-    def looks_like(self, pattern: re.Pattern[str]) -> bool:
-        """Whether its first text is such a one; people then want to know what to do about it."""
-        return self.first_word is not None and pattern.fullmatch(self.first_word[1].strip()) is not None
+    def holds_dates(self) -> bool:
+        """Whether its first text is one; people then want to know what to do about it."""
+        return self.first_word is not None and DATE.fullmatch(self.first_word[1].strip()) is not None
+
+    def holds_signed_numbers(self) -> bool:
+        """Whether most of its first texts are numbers with the same sign or unit; 12A, 12B and 12C are none."""
+        found = [SIGNED_NUMBER.fullmatch(text) for text in self.first_words]
+        most = Counter(number.groups() for number in found if number).most_common(1)
+        return bool(most) and most[0][1] > max(1, len(found) // 2)
 
 
 def advice(left_out: Sequence[InputColumn]) -> list[str]:
     """What to do about columns that can't be used, by kind: their names in a sentence for each."""
-    dates = [column.name for column in left_out if column.looks_like(DATE)]
-    signs = [column.name for column in left_out if column.looks_like(SIGNED_NUMBER) and column.name not in dates]
+    dates = [column.name for column in left_out if column.holds_dates()]
+    signs = [column.name for column in left_out if column.holds_signed_numbers() and column.name not in dates]
     told = [f"dates are no numbers, give days or months instead: {listed(dates, EVERY)}"] if dates else []
     return told + ([f"write numbers without %, units and the like: {listed(signs, EVERY)}"] if signs else [])
 
