@@ -26,6 +26,8 @@ constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
 // Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
 constexpr long PREDICTED_ROWS = 240;
 constexpr double PREDICTED_AT_ONCE = 1e9;
+// A smaller rate would push the squares of deltas below the normal numbers of float32.
+constexpr double SMALLEST_CARRIED = 1e-12;
 // The clock is looked at about this often, in multiply-adds: some 20 µs, so that tiny steps don't pay for it.
 constexpr double BETWEEN_LOOKS = 1e6;
 // Leaving zeros of x out pays up to this share of other numbers, and from so many inputs on. A few rows tell.
@@ -67,14 +69,15 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) {
   rule.momentum = T(o.momentum);
   const double l2 = !o.l2_over_batch ? o.l2 : weight_sum > 0 ? o.l2 / weight_sum : 0;
   // The deltas of sgd carry the rate: a row has far fewer of them than there are weights to multiply it with. A rate of
-  // zero could not be taken out of their squares again, so such a step is one of momentum, with none.
-  const bool carried = o.kind == Optimizer::sgd && rate != 0;
+  // nearly zero could not be taken out of their squares again, so such a step is one of momentum, with none.
+  const bool carried = o.kind == Optimizer::sgd && rate > SMALLEST_CARRIED;
   if (o.kind == Optimizer::sgd && !carried) rule.optimizer = Optimizer::momentum;
   delta_factor_ = carried ? rate : 1;
   rule.l2 = T(l2 * delta_factor_);
   if (o.kind != Optimizer::adam) return;
   const double t = static_cast<double>(update_ + 1);
   rule.take1 = T(1 - o.beta1);
+  rule.keep2 = T(o.beta2);
   rule.take2 = T(1 - o.beta2);
   // rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t), both sides of the bar times √(1 - beta2^t)
   const double root = std::sqrt(1 - std::pow(o.beta2, t));

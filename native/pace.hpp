@@ -11,7 +11,7 @@ class Pace {
   long threads(long team) {
     if (team == 1) return 1;
     const bool team_leads = together_ < alone_;
-    is_trial_ = alone_ == 0 || together_ == 0 || since_trial_ > between_trials_;
+    is_trial_ = alone_ == 0 || together_ == 0 || since_trial_ > rest_;
     if (!is_trial_) return team_leads ? team : 1;
     if (together_ != 0 && between_trials_ < 1) between_trials_ *= 2;  // the first ones find cold caches
     since_trial_ = 0;
@@ -25,13 +25,17 @@ class Pace {
     double& known = threads > 1 ? together_ : alone_;
     const double now = seconds / work;
     known = is_trial_ ? now : known + (now - known) / 4;  // one interrupted call decides nothing
-    since_trial_ += seconds;
+    if (is_trial_)
+      rest_ = REST_PER_TRIAL * seconds > between_trials_ ? REST_PER_TRIAL * seconds : between_trials_;
+    else
+      since_trial_ += seconds;
   }
 
  private:
   static constexpr double TRIAL_SECONDS = 0.002;
-  double alone_ = 0, together_ = 0;  // seconds per multiply-add; 0: never tried
-  double since_trial_ = 0, between_trials_ = 0.01;  // seconds
+  static constexpr double REST_PER_TRIAL = 20;  // a trial is one step at least, and a step may take seconds
+  double alone_ = 0, together_ = 0;             // seconds per multiply-add; 0: never tried
+  double since_trial_ = 0, rest_ = 0, between_trials_ = 0.01;  // seconds
   bool is_trial_ = false;
 };
 

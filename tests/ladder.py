@@ -36,6 +36,7 @@ OPTIMIZERS = {
     "adam": bl.Adam(0.01),
     "adam-raw": bl.Adam(0.01, epsilon=0.1, epsilon_with="raw"),
     "adam-l2": bl.Adam(0.01, beta1=0.8, beta2=0.99, epsilon=1e-6, l2=0.2),
+    "adam-forgetful": bl.Adam(0.01, beta1=0, beta2=0, epsilon=1e-3),
     "adamw": bl.AdamW(0.01, weight_decay=0.3),
 }
 

@@ -36,8 +36,8 @@ PLANTS = {
     ),
     "a moment wrong by a thousandth": (
         "update.hpp",
-        "second += rule.take2 * (gradient * gradient - second);",
-        "second += T(1.001) * rule.take2 * (gradient * gradient - second);",
+        "rule.keep2 * load(at.slot2)",
+        "T(0.999) * rule.keep2 * load(at.slot2)",
     ),
     "L2 on the biases": (
         "update.hpp",
@@ -56,8 +56,8 @@ PLANTS = {
     ),
     "a narrow layer without its slope": (
         "step.hpp",
-        "layer.fan_out) * slope);",
-        "layer.fan_out) + T(0) * slope);",
+        "delta_below = product * slope",
+        "delta_below = product + T(0) * slope",
     ),
     "one row of a batch with many zeros forgotten": (
         "sparse.hpp",

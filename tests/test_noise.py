@@ -85,12 +85,12 @@ def test_the_rate_is_not_in_what_is_measured(engine, dtype):
     net, opt = NETWORKS[sorted(SMALL)[0]], bl.SGD(0.1, l2=0.3)
     x, y, _ = (part.astype(dtype) for part in batch(net, 30))
     state, data = states(net, opt, dtype), bl.Dataset(x, y)
-    rows = np.broadcast_to(np.arange(9), (2, 9))
+    rows = np.broadcast_to(np.arange(9), (3, 9))
     g = example_gradients(net, state, x[:9], y[:9])
     expected = np.array([(g * g).sum(1).mean(), (g.mean(0) ** 2).sum()])
     measured, plain = (engines.open_engine(engine, net, opt, state, data) for _ in range(2))
-    _, squares = measured.advance_measured(rows, rates := [0.0, 1e-9])
-    for step in range(2):
+    _, squares = measured.advance_measured(rows, rates := [0.0, 1e-30, 1e-11])
+    for step in range(3):
         assert far(squares[step], expected) < CLOSE[dtype], step
     plain.advance(rows[:1], rates[:1])
     assert np.array_equal(plain.state().parameters, state.parameters)

@@ -48,8 +48,8 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T deca
   if (KIND == Optimizer::adam) {
     Vec<T> first = load(at.slot1);
     first += rule.take1 * (gradient - first);
-    Vec<T> second = load(at.slot2);
-    second += rule.take2 * (gradient * gradient - second);
+    // Not by a difference like the first moment's: where beta2 is small, it would be all that is left of a large one.
+    const Vec<T> second = rule.keep2 * load(at.slot2) + rule.take2 * (gradient * gradient);
     store(at.slot1, first);
     store(at.slot2, second);
     if (decay != T(0)) w -= decay * w;

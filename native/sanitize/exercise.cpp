@@ -87,26 +87,35 @@ void exercise(const Case& c) {
   for (const auto& result : results) demand(result == alone, "threads have changed the bits");
 }
 
-// Both ways are tried, the quicker one is taken until it is the slower one, and the other gets further chances, more and
-// more rarely.
+// Both ways are tried, the quicker one is taken until it is the slower one, and the other gets further chances, which take
+// no more than a small part of the time.
 void exercise_pace() {
   Pace pace;
   demand(pace.threads(1) == 1 && pace.at_most(5) == 5, "a team of one was put on trial");
-  const auto call = [&](long expected, double limit, double seconds) {
+  const double trial = 0.002, any = 5;
+  const auto call = [&](long expected, double limit, double seconds, double work) {
     demand(pace.threads(4) == expected, "another number of threads was expected");
     demand(pace.at_most(5) == limit, "a call may last as long as it likes, and a trial may not");
-    pace.took(expected, seconds, 10);
+    pace.took(expected, seconds, work);
   };
-  const double trial = 0.002, any = 5;
-  call(1, trial, 0.02);
-  call(4, trial, 0.01);
-  call(4, any, 0.003);
-  call(1, trial, 0.02);  // 0.013 s later
-  call(4, any, 0.003);
-  call(1, trial, 0.004);  // 0.023 s later: now the quicker one
-  call(1, any, 0.01);     // interrupted: 0.004 + (0.01 - 0.004) / 4 is less than the 0.0069 of the team
-  call(1, any, 0.02);     // and again: 0.0055 + (0.02 - 0.0055) / 4 is more
-  call(4, any, 0.003);
+  call(1, trial, 0.002, 10);
+  call(4, trial, 0.001, 10);  // then 20 times as long without a trial
+  call(4, any, 0.019, 190);
+  call(4, any, 0.002, 20);
+  call(1, trial, 0.002, 10);
+  call(4, any, 0.041, 410);
+  call(1, trial, 0.0004, 10);  // now the quicker one
+  call(1, any, 0.0015, 10);    // interrupted: 0.00004 + (0.00015 - 0.00004) / 4 is less than the 0.0001 of the team
+  call(1, any, 0.003, 10);     // and again: 0.0000675 + (0.0003 - 0.0000675) / 4 is more
+  call(4, any, 0.001, 10);
+  Pace slow;  // of steps of 1 or 3 seconds
+  long alone = 0;
+  for (long step = 0; step < 200; ++step) {
+    const long threads = slow.threads(4);
+    slow.took(threads, threads == 1 ? 3 : 1, 1);
+    alone += threads == 1;
+  }
+  demand(alone <= 5, "long steps are always on trial");
 }
 
 }  // namespace
