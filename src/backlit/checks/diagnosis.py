@@ -211,13 +211,19 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     with np.errstate(all="ignore"):  # a wrong line may leave the finite numbers; then it is not the one
         found = search(scene, ruler, shifted)
     small = error <= DIFFERENCES_LIMIT and not foreign.single
-    if small and not (found.found and found.found[0].match.error < error / 100):
+    if small and not (found.found and found.found[0].match.error < error / 100 and _has_a_meaning(found.found[0])):
         remark = f"Right to {error:.0e}, as finite differences or a lower precision give it; exact would be 1e-12."
         return Diagnosis(True, [], error, (remark,))
     suspects = [s for explanation in found.found[:3] for s in _suspects(scene, explanation)]
     unique = {(s.name, s.layer): s for s in reversed(suspects)}
     ordered = [s for s in suspects if unique.get((s.name, s.layer)) is s]
     return Diagnosis(False, ordered or _l2_included(scene, ruler) or [_unknown(scene, found)], error)
+
+
+def _has_a_meaning(found: Found) -> bool:
+    """Whether it is more than constants near 1, which fit to the noise of a few numbers."""
+    extra = found.match.extra
+    return bool(found.bugs or found.stale or found.match.factor.parts or (extra is not None and extra.parts))
 
 
 def _limits(scene: Scene, single: bool, floors: list[float]) -> list[float]:
