@@ -393,6 +393,20 @@ def test_the_report_and_what_is_put_back():
     assert "changed in 7 of 7" in str(report)
 
 
+def test_updates_that_the_scaler_skipped_are_told():
+    model = net()
+    optimizer, scaler, before = sgd(model), torch.amp.GradScaler("cpu"), torch.amp.GradScaler.step
+    with bl.audit(model, optimizer) as log:
+        for _ in range(3):
+            scaler.scale(float("inf") * model(torch.ones(2, model[0].in_features)).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert torch.amp.GradScaler.step is before
+    report = log.report()
+    assert report.facts["updates"] == "none: GradScaler skipped all 3, as it does where gradients are infinite or NaN"
+    assert report.findings == ()
+
+
 def test_nothing_observed_and_wrong_objects():
     model = net()
     with bl.audit(model, sgd(model)) as log:

@@ -272,6 +272,43 @@ def no_step(m, o):
         fl(m(x), y).backward()
 
 
+@bad("never_updated")
+def scaled_but_no_step(m, o):
+    s, other = torch.amp.GradScaler("cpu"), sgd(net())
+    for x, y in B():
+        o.zero_grad()
+        s.scale(fl(m(x), y)).backward()
+    s.scale(torch.zeros(()))
+    for p in other.param_groups[0]["params"]:
+        p.grad = torch.zeros_like(p)
+    s.step(other)
+
+
+@bad("eval_mode", bnnet)
+def trained_in_eval_mode_after_the_first_epoch(m, o):
+    m.train()
+    for _ in range(2):
+        for x, y in list(B())[:5]:
+            o.zero_grad()
+            fl(m(x), y).backward()
+            o.step()
+        m.eval()
+
+
+@bad("eval_mode", bnnet)
+def eval_mode_with_a_closure(m, o):
+    m.eval()
+    for x, y in list(B())[:5]:
+
+        def closure(x=x, y=y):
+            o.zero_grad()
+            loss = fl(m(x), y)
+            loss.backward()
+            return loss
+
+        o.step(closure)
+
+
 @pytest.mark.parametrize(("name", "loop", "make", "optimizer"), WRONG, ids=lambda f: f if isinstance(f, str) else "")
 def test_a_planted_mistake_is_named(name, loop, make, optimizer):
     assert observed(loop, make, optimizer)[1] == [name]
@@ -319,3 +356,32 @@ def test_a_look_at_a_point_nearby_is_no_change():
             o.step()
 
     assert observed(loop, net, sgd)[1] == []
+
+
+def test_a_part_that_no_backward_pass_reached_is_told_so():
+    """Backward passes came before every update, but not through the smallest parameter."""
+
+    class TwoHeads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.small, self.large = nn.Linear(6, 5), nn.Linear(5, 1), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return torch.tanh(self.body(x))
+
+    torch.manual_seed(0)
+    model = TwoHeads()
+    held = sgd(model)
+    with bl.audit(model, held) as log:
+        for i, (x, y) in enumerate(list(B())[:6]):
+            for p in [*model.body.parameters(), *model.large.parameters()]:
+                p.grad = None
+            if i % 2 == 0:
+                model.small.zero_grad()
+                model.small(model(x)).mean().backward()
+                model.body.zero_grad()
+            fl(model.large(model(x)), y).backward()
+            held.step()
+    (found,) = [f for f in log.report().findings if f.name == "gradient_used_again"]
+    assert "no backward pass had reached it in between" in found.text
+    assert "without a backward pass" not in found.text

@@ -396,6 +396,28 @@ def evaluated_with_gradients(m, o):
 
 
 @ok(bnnet)
+def evaluated_with_gradients_before_the_update(m, o):
+    for _ in range(2):
+        for x, y in B():
+            m.train()
+            o.zero_grad()
+            F.cross_entropy(m(x), y).backward()
+            m.eval()
+            (m(X).argmax(1) == Y).float().mean().item()  # without no_grad: dear, but right
+            o.step()
+
+
+@ok()
+def every_update_skipped_by_the_scaler(m, o):
+    s = torch.amp.GradScaler("cpu", init_scale=2.0**120)  # in float32 every gradient overflows
+    for x, y in list(B())[:5]:
+        o.zero_grad()
+        s.scale(1e30 * F.cross_entropy(m(x), y)).backward()
+        s.step(o)
+        s.update()
+
+
+@ok(bnnet)
 def batch_norm_frozen_on_purpose(m, o):
     m[1].eval()
     for x, y in B():

@@ -246,7 +246,7 @@ def test_what_a_person_gave_otherwise_is_named(run):
     assert run(*kept, "--epochs", "3")[0] == 0
     for words, told in (
         (["--epochs", "9"], "is of a run with other epochs: 3, this one has 9."),
-        (["--epochs", "3", "--validation", "0.25"], "is of a run with another validation: null, this one has 0.25."),
+        (["--epochs", "3", "--validation", "0.25"], "is of a run with another validation: none, this one has 0.25."),
         (["--epochs", "3", "--seed", "5"], "another "),
         (["--epochs", "9", "--rate", "0.5"], "another optimizer rate peak: 0.01, this one has 0.5."),
     ):

@@ -225,3 +225,14 @@ def test_no_right_gradient_of_the_ladder_is_accused(name, dtype):
     gradient = bl.step(net, bl.SGD(1.0), state, x, y, sample_weight=s).gradient
     why = bl.diagnose(gradient, net, state.astype("float64"), x, y, sample_weight=s)
     assert why.correct, str(why)
+
+
+def test_the_noise_of_a_few_numbers_is_no_constant():
+    """One unit a layer: two numbers a layer, and a constant near 1 fits to what differences leave behind."""
+    net = bl.Network([1, 1, 1], hidden="tanh", output="linear")
+    state, x, y = bl.initial_state(net, seed=1, init="normal", dtype="float64"), np.array([[0.4]]), np.array([[0.1]])
+    gradient = bl.step(net, bl.SGD(1.0), state, x, y).gradient
+    for layer, off in zip(gradient, (7e-6, -7e-6), strict=True):
+        layer.W[...] *= 1 + off
+        layer.b[...] *= 1 + off
+    assert bl.diagnose(gradient, net, state, x, y).correct

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 
 import ladder
 import numpy as np
@@ -235,7 +236,26 @@ class TestLargeBatches:
         assert float(rows[-1][-1]) == pytest.approx((10 + 36 + 113 + 9 + 70) / 33, rel=1e-5)
         shares = [float(row[-2]) for row in rows]
         assert [float(row[-1]) for row in rows] == pytest.approx(np.cumsum(shares), rel=1e-4)
-        assert f"The {len(told)} largest shares of 33; all of them with" in text
+        (sentence,) = re.findall(r"The (\d+) largest shares of 33, and (\d+) beside them; all of them with", text)
+        largest, beside = map(int, sentence)
+        assert largest + beside == len(told) and beside > 0
+        gradients = dict(enumerate(self.X**2, 1))
+        assert set(sorted(gradients, key=gradients.get, reverse=True)[:largest]) <= told
+
+    def test_without_a_gap_of_one_there_are_none_beside_them(self):
+        text = self.shares(np.sqrt([*[1.0] * 12, *range(20, 28), *[1.0] * 12])).text()
+        assert re.search(r"The \d+ largest shares of 32; all of them with", text)
+
+    def test_the_time_grows_with_the_batch_and_no_faster(self):
+        from types import SimpleNamespace
+
+        from backlit.explanations.chain_text import _largest
+
+        values = np.random.default_rng(0).standard_normal(200_000)
+        started = time.process_time()
+        shown, _ = _largest(SimpleNamespace(terms=[SimpleNamespace(value=v) for v in values]))
+        assert time.process_time() - started < 5  # where every row looks at all rows, it would be an hour
+        assert len(shown) <= 16
 
     def test_opened_by_a_level_all_are_told(self):
         text = self.shares(self.X).text(1)

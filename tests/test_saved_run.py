@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,8 +31,6 @@ def watched_by_hand(model: str = "m") -> dict[int, bl.Trace]:
 
 
 def preparation_of_path(model: str):
-    from pathlib import Path
-
     return preparation_of(Path(model))
 
 
@@ -190,3 +189,20 @@ def test_rows_that_the_model_was_trained_on_are_told(run, tmp_path):
     assert "80 of these 100 rows" in run("evaluate", "m", "moved.csv")[2]
     (tmp_path / "new.csv").write_text("\n".join([lines[0], *(f"9{line}" for line in lines[1:])]))
     assert run("evaluate", "m", "new.csv")[2] == ""
+
+
+def test_rows_are_divided_only_where_their_number_can_be_that_of_the_run(run, monkeypatch):
+    """Dividing copies and sorts all rows: that is much for each look at a model."""
+    from backlit.cli.saved_run import rows_trained_on
+
+    assert run(*TRAIN, "--save", "m")[0] == 0  # 108 rows: nine tenths of 80 % of 150
+    whole = preparation_of_path("m").apply_to(bl.load_dataset("iris"))
+    split, divided = bl.Dataset.split, []
+    monkeypatch.setattr(bl.Dataset, "split", lambda self, *given: divided.append(len(self)) or split(self, *given))
+    assert rows_trained_on(Path("m"), whole) == 108
+    assert divided == [150, 120]
+    divided.clear()
+    assert rows_trained_on(Path("m"), whole.take(np.arange(100))) == 0
+    assert divided == []
+    assert rows_trained_on(Path("m"), whole.take(np.arange(120))) == 0  # their number fits, but they are others
+    assert divided == [120]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,10 @@ def test_sizes_are_no_truth_values():
 def test_a_function_of_other_arguments_is_told_so(door):
     with pytest.raises(bl.BadInput, match=r"your function can't be called with 4 arguments: .*takes 1 positional"):
         door(lambda weights: weights, NET, STATE, X, Y)
+
+
+@pytest.mark.parametrize("door", [bl.diagnose, lambda f, *given: bl.check_gradients(*given, gradient=f)])
+def test_a_compiled_function_that_raises_for_its_own_reason_is_told_so(door):
+    """operator.call(f, …) takes four arguments; what it raises is that a list can't be called."""
+    with pytest.raises(bl.BadInput, match=r"your function raised TypeError: 'list' object is not callable\.$"):
+        door(operator.call, NET, STATE, X, Y)

@@ -100,13 +100,59 @@ def test_a_penalty_in_the_gradient(single):
     assert "0.03" in why.suspects[0].text
 
 
-@pytest.mark.parametrize("broken", ["one layer", "biases too", "negative"])
+def penalised(size, constant=1.0, single=False):
+    """constant · the mean's gradient, and size · W."""
+
+    def gradient(W, b, x, y):
+        dW, db = gradient_of(ALL, 6 / constant)(W, b, x, y)
+        given = [g + size * w for g, w in zip(dW, W, strict=True)], db
+        return tuple([a.astype(np.float32) for a in part] for part in given) if single else given
+
+    return gradient
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(
+    ("constant", "also", "said"),
+    [
+        (6, ["sum_not_mean"], "times the batch size"),
+        (1 / 6, ["mean_twice"], "divided by the batch size once more"),
+        (-1, ["sign"], "the sign is turned round"),
+        (-6, ["sign", "sum_not_mean"], "times the batch size"),
+        (2, [], "times 2"),
+        (0.5, [], "times ½"),
+        (1.7, ["scale"], "times 1.7"),
+    ],
+)
+def test_a_penalty_beside_a_constant(constant, also, said, single):
+    why = diagnosed(penalised(0.03, constant, single))
+    assert [s.name for s in why.suspects] == ["l2_included", *also]
+    assert "0.03 · W" in why.suspects[0].text
+    assert f"beside it is {constant:.6g} times" in why.suspects[0].text and said in why.suspects[0].text
+
+
+def test_a_penalty_that_is_taken_away():
+    (suspect,) = diagnosed(penalised(-0.03)).suspects
+    assert (suspect.name, suspect.factor) == ("l2_included", pytest.approx(-0.03))
+    assert "-0.03 · W, with the wrong sign" in suspect.text
+    assert "wrong sign" not in diagnosed(penalised(-0.03, -1)).suspects[0].text  # all of it has the wrong one
+
+
+def test_what_was_excluded_is_what_was_tried():
+    noise = [RANDOM.standard_normal(shape) for shape in ((3, 4), (4, 2), 4, 2)]
+    text = diagnosed(lambda *_: (noise[:2], noise[2:])).suspects[0].text
+    tried = "any two of them together. Excluded too: l2_included, beside the right gradient or a constant times it."
+    assert tried in text
+
+
+@pytest.mark.parametrize("broken", ["one layer", "biases too", "nothing but the penalty"])
 def test_what_is_no_penalty_is_not_named_so(broken):
     def gradient(W, b, x, y):
         dW, db = gradient_of(ALL, 6)(W, b, x, y)
-        size = -0.03 if broken == "negative" else 0.03
-        dW = [g + size * w * (broken != "one layer" or n == 0) for n, (g, w) in enumerate(zip(dW, W, strict=True))]
-        return dW, [g + size * v * (broken == "biases too") for g, v in zip(db, b, strict=True)]
+        if broken == "nothing but the penalty":
+            return [0.03 * w for w in W], [np.zeros_like(v) for v in b]
+        dW = [g + 0.03 * w * (broken != "one layer" or n == 0) for n, (g, w) in enumerate(zip(dW, W, strict=True))]
+        return dW, [g + 0.03 * v * (broken == "biases too") for g, v in zip(db, b, strict=True)]
 
     assert names(diagnosed(gradient))[0][0] == "unknown"
 

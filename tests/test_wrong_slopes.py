@@ -108,3 +108,25 @@ def test_a_right_slope_is_never_accused(hidden, output, rows):
 def test_what_the_slope_should_be_stands_in_the_line():
     why = diagnosed(["tanh", "tanh", "sigmoid"], [SLOPE["tanh"], lambda z, a: 1 - a, SLOPE["sigmoid"]])
     assert why.suspects[0].text.endswith("* slope(z)  # 1 - a**2`.")
+
+
+def test_the_line_for_all_layers_is_that_of_one_that_has_a_slope():
+    net = bl.Network([4, 5, 5, 6, 3], hidden=("linear", "tanh", "tanh"), output="sigmoid")
+    forward, slope = {**FORWARD, "linear": lambda z: z}, {**SLOPE, "linear": lambda z, a: 1.0}
+
+    def gradient(weights, biases, x, y):
+        inputs, zs, names = [x], [], ("linear", "tanh", "tanh", "sigmoid")
+        for W, b, name in zip(weights, biases, names, strict=True):
+            zs.append(inputs[-1] @ W + b)
+            inputs.append(forward[name](zs[-1]))
+        back, dW, db = inputs[-1] - y, [], []
+        for k in reversed(range(4)):
+            delta = back * (1 - inputs[k + 1] if names[k] == "tanh" else slope[names[k]](zs[k], inputs[k + 1]))
+            dW.insert(0, inputs[k].T @ delta / len(x))
+            db.insert(0, delta.mean(axis=0))
+            back = delta @ weights[k].T
+        return dW, db
+
+    why = bl.diagnose(gradient, net, bl.initial_state(net, seed=2, init="normal"), X, Y)
+    assert [(s.name, s.layer) for s in why.suspects] == [("wrong_derivative", None)]
+    assert why.suspects[0].text.endswith("* slope(z)  # 1 - a**2`.")

@@ -1,17 +1,14 @@
-"""What is noted of an audited loop: how its calls are overheard, what a loss and a parameter were. Changes nothing."""
+"""What is noted of an audited loop: what a loss and a parameter were. Changes nothing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MISSING = object()
 ROUNDING = 1e-6  # of the largest number of a parameter: float32 leaves a tenth of it behind
 FRAMES = 20  # callers of a loss function that make up its place in the program
 # What the functions of torch.nn.functional call, by whatever name those were taken: (module, name, position of the
@@ -96,6 +93,12 @@ def every_with_every(given: Tensor) -> str:
     return str(tuple(given.shape))
 
 
+def column_and_row(terms: tuple[Any, ...]) -> str:
+    """The shapes (N, 1) and (N,) of the two terms of a difference (N, N), if they have these; or ""."""
+    row, column = sorted([tuple(getattr(t, "shape", ())) for t in terms], key=len)
+    return f"{column} and {row}" if len(row) == 1 and row[0] > 1 and column == (row[0], 1) else ""
+
+
 def _made_by(given: Tensor, wrong: dict[tuple[str, ...], str]) -> str:
     """Which of the wrong operations gave these numbers, whatever their shape is now; "" for none."""
     node, went_through = given.grad_fn, list[str]()
@@ -138,29 +141,3 @@ def place() -> int:
         steps.append((id(frame.f_code), frame.f_lasti))
         frame = frame.f_back  # type: ignore[assignment]
     return hash(tuple(steps))
-
-
-def overhear(thing: Any, name: str, listener: Callable[..., None]) -> tuple[Any, str, Any]:
-    """Lets ``listener`` hear of the calls of an attribute, with what they gave; returns what put_back needs."""
-    before = vars(thing).get(name, MISSING)
-    setattr(thing, name, _heard(getattr(thing, name), listener))
-    return thing, name, before
-
-
-def put_back(replaced: list[tuple[Any, str, Any]]) -> None:
-    """Undoes overhear."""
-    for thing, name, before in replaced:
-        if before is MISSING:
-            delattr(thing, name)
-        else:
-            setattr(thing, name, before)
-
-
-def _heard(function: Callable[..., Any], listener: Callable[..., None]) -> Callable[..., Any]:
-    @wraps(function)
-    def heard(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
-        listener(args, kwargs, result)
-        return result
-
-    return heard

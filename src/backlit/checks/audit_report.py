@@ -128,14 +128,17 @@ class Log(Protocol):
     pending_at_end: int
     scales_with_gradient: bool
     resting: Counter[str]
+    scaler_steps: int
 
 
 def judged(log: Log) -> AuditReport:
     """Facts and findings of a finished log."""
     groups = list(log.groups.elements())
     if not groups:
-        facts = {"updates": "none: the optimizer's step was never called inside the with block"}
-        unused = any(w.gradients for w in log.watched) and not any(w.moved for w in log.watched)
+        never, skipped = "the optimizer's step was never called inside the with block", log.scaler_steps
+        infinite = f"GradScaler skipped all {skipped:,}, as it does where gradients are infinite or NaN"
+        facts = {"updates": f"none: {infinite if skipped else never}"}
+        unused = any(w.gradients for w in log.watched) and not any(w.moved for w in log.watched) and not skipped
         return AuditReport(facts, (_finding("never_updated"),) if unused else (), ("everything: nothing was updated",))
     findings = [
         *_clearing(groups), *_used_again(groups), *_accumulation(log, groups), *_modes(log), *_never_changed(log),
@@ -160,8 +163,9 @@ TEXTS = {
         "gradients came, but optimizer.step() was never called, and no parameter changed. Call it after backward."
     ),
     "gradient_used_again": (
-        "{some} of {all} updates used the very gradient of the update before once more, without a backward pass in "
-        "between. Call optimizer.step() once per backward."
+        "{some} of {all} updates used a gradient that the update before had used already: no backward pass had reached "
+        "it in between. Call optimizer.step() once per backward; where a pass leaves a part of the model out, call "
+        "zero_grad() before it."
     ),
     "eval_mode": (
         "in {some} of the updates looked at in full the model was in eval mode: {layers} worked as for predictions. "

@@ -21,6 +21,7 @@ from .hypotheses import HYPOTHESES
 from .layouts import Foreign, called, read
 from .matching import MATCH, Constant, Match, Ruler, meaningful
 from .network_objects import is_network_object, network_and_state, object_gradient, rows_of
+from .penalty import fitted_penalty
 from .search import Found, Search, search
 from .slack import corner_slack, magnitudes
 from .wording import bug_text, factor_text, place
@@ -204,15 +205,25 @@ def _judged(scene: Scene, foreign: Foreign) -> Diagnosis:
     if _within(theirs, right, limits, slack, floors):
         single = ("Right, as far as float32 goes: computed in float64 the error would be far smaller.",)
         return Diagnosis(True, [], error, single if foreign.single and error > 1e-10 else ())
-    found = _searched(scene, foreign.single, limits, floors)
+    ruler = _ruler(scene, scene.theirs.flat, foreign.single, limits, floors)
+    old = scene.previous
+    shifted = None if old is None else _ruler(scene, scene.theirs.flat - old.flat, foreign.single, limits, floors)
+    with np.errstate(all="ignore"):  # a wrong line may leave the finite numbers; then it is not the one
+        found = search(scene, ruler, shifted)
     small = error <= DIFFERENCES_LIMIT and not foreign.single
-    if small and not (found.found and found.found[0].match.error < error / 100):
+    if small and not (found.found and found.found[0].match.error < error / 100 and _has_a_meaning(found.found[0])):
         remark = f"Right to {error:.0e}, as finite differences or a lower precision give it; exact would be 1e-12."
         return Diagnosis(True, [], error, (remark,))
     suspects = [s for explanation in found.found[:3] for s in _suspects(scene, explanation)]
     unique = {(s.name, s.layer): s for s in reversed(suspects)}
     ordered = [s for s in suspects if unique.get((s.name, s.layer)) is s]
-    return Diagnosis(False, ordered or [_l2_included(scene, limits, floors) or _unknown(scene, found)], error)
+    return Diagnosis(False, ordered or _l2_included(scene, ruler) or [_unknown(scene, found)], error)
+
+
+def _has_a_meaning(found: Found) -> bool:
+    """Whether it is more than constants near 1, which fit to the noise of a few numbers."""
+    extra = found.match.extra
+    return bool(found.bugs or found.stale or found.match.factor.parts or (extra is not None and extra.parts))
 
 
 def _limits(scene: Scene, single: bool, floors: list[float]) -> list[float]:
@@ -233,15 +244,10 @@ def _within(theirs: list[Any], right: list[Any], limits: list[float], slack: lis
     return all(e <= limit for e, limit in zip(block_errors(closer, right, floors), limits, strict=True))
 
 
-def _searched(scene: Scene, single: bool, limits: list[float], floors: list[float]) -> Search:
-    constants = meaningful(scene.net, scene.n, len(scene.x))
+def _ruler(scene: Scene, theirs: Floats, single: bool, limits: list[float], floors: list[float]) -> Ruler:
     tolerances = [max(MATCH, limit) if single else MATCH for limit in limits]
-    shifted = None
-    if scene.previous is not None:
-        left = Layers(scene.net.sizes, scene.theirs.flat - scene.previous.flat)
-        shifted = Ruler(blocks(left), tolerances, floors, constants)
-    with np.errstate(all="ignore"):  # a wrong line may leave the finite numbers; then it is not the one
-        return search(scene, Ruler(blocks(scene.theirs), tolerances, floors, constants), shifted)
+    constants = meaningful(scene.net, scene.n, len(scene.x))
+    return Ruler(blocks(Layers(scene.net.sizes, theirs)), tolerances, floors, constants)
 
 
 def _of_unsummed(scene: Scene, foreign: Foreign) -> Diagnosis:
@@ -289,10 +295,10 @@ def _suspects(scene: Scene, found: Found) -> list[Suspect]:
     return suspects + [Suspect(c, None, match.factor.value, match.error, bug_text(net, c, None)) for c in constants]
 
 
-def _times(constant: Constant, reduction: str) -> str:
+def _times(constant: Constant, reduction: str, what: str = "All of it is {} times that") -> str:
     mean = " The loss is meant to be a sum over the batch, and a mean was taken: reduction='mean' is that one's."
     told = mean if reduction == "sum" and constant.parts == ("1/n",) else ""
-    return f" All of it is {constant.value:.6g} times that: {factor_text(constant.parts, constant.value)}.{told}"
+    return f" {what.format(f'{constant.value:.6g}')}: {factor_text(constant.parts, constant.value)}.{told}"
 
 
 def _constant_bugs(constant: Constant, reduction: str) -> list[str]:
@@ -318,18 +324,19 @@ def _partial(match: Match, extra: Constant, reduction: str) -> tuple[str, int | 
     return "layer_scale", match.layer, meaning + parts.get(str(match.part), ""), False
 
 
-def _l2_included(scene: Scene, limits: list[float], floors: list[float]) -> Suspect | None:
-    """Whether what is left over is one constant times the weights themselves, and nothing in the biases."""
-    apart = Layers(scene.net.sizes, scene.theirs.flat - scene.right.flat)
-    over = float(sum((layer.W**2).sum() for layer in scene.layers))
-    size = sum(float((a.W * layer.W).sum()) for a, layer in zip(apart, scene.layers, strict=True)) / (over or 1.0)
-    with_l2 = Layers(scene.net.sizes, scene.right.flat.copy())
-    for layer, weights in zip(with_l2, scene.layers, strict=True):
-        layer.W[...] += size * weights.W
-    left = block_errors(blocks(scene.theirs), blocks(with_l2), floors)
-    if size <= 0 or any(e > max(limit, MATCH) for e, limit in zip(left, limits, strict=True)):
-        return None
-    return Suspect("l2_included", None, size, max(left), bug_text(scene.net, "l2_included", None, f"{size:.6g} · W"))
+def _l2_included(scene: Scene, ruler: Ruler) -> list[Suspect]:
+    """The penalty, and the constant before the rest of the gradient; none where they don't explain it."""
+    found = fitted_penalty(scene, ruler)
+    if found is None:
+        return []
+    net, (factor, size, error) = scene.net, found
+    wrong = ", with the wrong sign" if size < 0 < factor.value else ""
+    text = bug_text(net, "l2_included", None, f"{size:.6g} · W{wrong}")
+    if factor.price:
+        text += _times(factor, net.reduction, "The gradient beside it is {} times the right one")
+    constants = _constant_bugs(factor, net.reduction) if factor.parts else ["scale"] if factor.price else []
+    rest = [Suspect(c, None, factor.value, error, bug_text(net, c, None)) for c in constants]
+    return [Suspect("l2_included", None, size, error, text), *rest]
 
 
 def _unknown(scene: Scene, result: Search) -> Suspect:
@@ -346,10 +353,11 @@ def _unknown(scene: Scene, result: Search) -> Suspect:
     if result.nearest is not None and scene.theirs.flat.any() and result.nearest[2] < NEAREST:
         name, candidate, apart = result.nearest
         parts.append(f"The nearest is {name} in {place(net, candidate.layer)}, which still leaves {apart:.1%}.")
-    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES, "l2_included"]
+    names = [*CONSTANT_BUGS.values(), "scale", "layer_scale", *HYPOTHESES]
     names += ["stale_gradient"] if scene.previous is not None else []
     pairs = ", and any two of them together" if result.pairs_tried else "; two at once would take too long here"
-    parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}{pairs}.")
+    parts.append(f"Excluded, with a constant before them or not: {', '.join(names)}{pairs}. Excluded too: l2_included, "
+                 "beside the right gradient or a constant times it.")  # fmt: skip
     if scene.previous is None:
         parts.append("stale_gradient can only be seen with previous=, the gradient of the step before.")
     return Suspect("unknown", top + 1, 1.0, max(per_block), " ".join(parts))

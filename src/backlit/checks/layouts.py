@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -170,12 +171,23 @@ def called(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is None and isinstance(error, TypeError):
-            told = " ".join(str(error).split())  # nothing of theirs was reached: it can't be called like this
-            raise BadInput(f"{where}: your function can't be called with {len(arguments)} arguments: {told}.") from None
-        trace, place = error.__traceback__, ""
+        message, place = " ".join(str(error).split()), ""
+        trace = error.__traceback__ and error.__traceback__.tb_next  # theirs; a compiled function leaves none
+        if trace is None and isinstance(error, TypeError) and not _takes(function, arguments):
+            told = f"your function can't be called with {len(arguments)} arguments: {message}"
+            raise BadInput(f"{where}: {told}.") from None
         while trace is not None:
             place = f", line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename}"
             trace = trace.tb_next
-        message = " ".join(str(error).split())
         raise BadInput(f"{where}: your function raised {type(error).__name__}: {message}{place}.") from None
+
+
+def _takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+    """Whether a function can be called with so many arguments; of compiled ones that don't tell, it is believed."""
+    try:
+        signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature
+        return True
+    return True

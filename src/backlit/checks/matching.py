@@ -85,12 +85,12 @@ class Ruler:
             if not rest:  # no ratio in common, or 0: a gradient of nothing but zeros is explained by nothing
                 continue
             if not chosen:
-                yield Match(self._constant(rest, error), None, None, None, error)
+                yield Match(self.constant(rest, error), None, None, None, error)
                 return
             own = self._common(chosen, ratios)
             if own is not None and (own or part in ("layer", "down")):  # biases of 0 have a name of their own
-                factor = self._constant(rest, error)
-                yield Match(factor, part, layer, self._constant(own / factor.value, error), error)
+                factor = self.constant(rest, error)
+                yield Match(factor, part, layer, self.constant(own / factor.value, error), error)
 
     def apart(self, candidate: Sequence[Floats]) -> float:
         """The worst block error after the best common factor: how far this candidate is from fitting."""
@@ -154,7 +154,7 @@ class Ruler:
                 return None
         return best
 
-    def _constant(self, value: float, error: float) -> Constant:
+    def constant(self, value: float, error: float) -> Constant:
         """The simplest constant with a meaning that this number is, or the number itself."""
         near = np.abs(self.values - value) <= max(3 * error, 1e-7) * abs(value)
         return self.constants[int(near.argmax())] if near.any() else Constant(value, (), ARBITRARY)

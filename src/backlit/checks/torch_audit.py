@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, EngineUnavailable
 from .audit_hooks import ForwardHook, resting, used_again
-from .audit_losses import LOSSES, SeenLoss, alike, cut_from_one, every_with_every, overhear, place, put_back, seen_loss
+from .audit_losses import LOSSES, SeenLoss, alike, column_and_row, cut_from_one, every_with_every, place, seen_loss
 from .audit_report import AuditReport, Group, LossCall, Watched, judged
+from .overhearing import overhear, put_back
 
 if TYPE_CHECKING:
     from torch import Tensor, nn, optim
@@ -88,9 +89,10 @@ class Audit:
         self._kept: list[Watched] = []  # whose gradients are watched in every update
         self._scaled = 1.0
         self._loss_scale = 1.0  # what a GradScaler multiplies the loss by
+        self.scaler_steps = 0  # calls of GradScaler.step, which skips the update where gradients aren't finite
         self._zeroed = 0  # calls of zero_grad
         self.resting: Counter[str] = Counter()  # layers that rested in eval mode: in so many updates
-        self._rested = False  # in the last forward pass
+        self._modes = set[bool]()  # in which the forward passes with gradient since the last update were: in training?
         self._used: Tensor | None = None  # the witness's gradient at the update before
         self._again = False
 
@@ -211,8 +213,6 @@ class Audit:
             w.parameter_version = p._version
         # PyTorch passes the optimizer itself as the first of args.
         self._inside = any(a is not None for a in args[1:]) or bool(kwargs and kwargs.get("closure"))
-        if self._rested and not self._model.training and (layers := resting(self._model)):
-            self.resting[layers] += 1
         if witness is not None and not self._inside:
             self._again = used_again(self.watched[witness], self._parameters[witness].grad, self._used)
         self._scaled = 1.0
@@ -223,8 +223,11 @@ class Audit:
                 self._scaled = float(now.norm()) / norm * self._loss_scale
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        self.updates += 1
-        number = self.updates
+        number = self.updates = self.updates + 1
+        # Here, as a closure makes its passes in the update. Beside one in training others may be looks at the score.
+        if self._modes == {False} and not self._model.training and (layers := resting(self._model)):
+            self.resting[layers] += 1
+        self._modes.clear()
         rates = tuple([float(g["lr"]) for g in optimizer.param_groups if "lr" in g])
         if self._in_full:
             passes = max([w.pending for w in self.watched if w.in_optimizer], default=0)
@@ -329,12 +332,12 @@ class Audit:
 
     def forwarded(self, module: Any, inputs: Any, output: Any) -> None:
         """The model was called."""
-        if self._is_compiling():  # the call is only read, not made
+        # While it is being compiled the call is only read, not made.
+        if self._is_compiling() or not getattr(output, "requires_grad", False):
             return
+        self._modes.add(module.training)
         first = next((i for i in inputs if hasattr(i, "shape")), None)
-        if getattr(output, "requires_grad", False):
-            self._rested = not module.training
-        if getattr(output, "requires_grad", False) and first is not None and first.dim():
+        if first is not None and first.dim():
             # The sum tells whether two passes saw the same examples: then they are of two losses.
             total = float(first.detach().sum()) if self._passes > 1 else 0.0
             self._inputs.append((int(first.shape[0]), place() if self._passes > 1 else 0, total))
@@ -366,19 +369,18 @@ class Audit:
         """GradScaler.scale was called."""
         self._loss_scale = float(args[0].get_scale())
 
+    def saw_scaler_step(self, args: tuple[Any, ...], kwargs: Any, result: Any) -> None:
+        """GradScaler.step was called."""
+        self.scaler_steps += any(given is self._optimizer for given in (*args[1:], *kwargs.values()))
+
     def saw_zeroing(self, args: Any, kwargs: Any, result: Any) -> None:
         """zero_grad was called."""
         self._zeroed += 1
 
     def saw_difference(self, args: tuple[Any, ...], kwargs: Any, result: Any) -> None:
         """Two tensors were subtracted: (N, 1) and (N,) give (N, N)."""
-        if not getattr(result, "requires_grad", False) or result.dim() != 2:
-            return
-        shapes = sorted([tuple(getattr(t, "shape", ())) for t in args], key=len)
-        if len(shapes[0]) == 1 and len(shapes[1]) == 2:
-            n = shapes[0][0]
-            if n > 1 and shapes[1] == (n, 1):
-                self.broadcasts.append(f"a difference of {shapes[1]} and {shapes[0]}")
+        if getattr(result, "requires_grad", False) and result.dim() == 2 and (spread := column_and_row(args)):
+            self.broadcasts.append(f"a difference of {spread}")
 
 
 def _listeners(log: Audit) -> Iterator[tuple[Any, str, Callable[..., None]]]:
@@ -395,3 +397,4 @@ def _listeners(log: Audit) -> Iterator[tuple[Any, str, Callable[..., None]]]:
     yield torch.nn.Module, "zero_grad", log.saw_zeroing
     yield torch.optim.Optimizer, "zero_grad", log.saw_zeroing
     yield torch.amp.GradScaler, "scale", log.saw_scaling
+    yield torch.amp.GradScaler, "step", log.saw_scaler_step

@@ -165,7 +165,9 @@ def bug_text(net: Network, name: str, layer: int | None, detail: str = "", hidde
         "a - y" if net.loss in ("binary_cross_entropy", "cross_entropy", "poisson") else "dloss_da * slope(z)"
     )
     into = "dloss_da" if layer == last else "(delta_above @ W_above.T)"
-    slope = SLOPES[net.activations[0 if layer is None else layer - 1]]
+    # Every layer at once: the first whose slope is one to be mistaken.
+    curved = [name for name in net.activations if name != "linear"] or ["linear"]
+    slope = SLOPES[curved[0] if layer is None else net.activations[layer - 1]]
     names = {"layer": place(net, layer, hidden_only), "output_delta": output_delta, "into": into, "slope": slope}
     told = f" ({detail})" if detail else ""
     return f"{what.format(**names)}{told}. {_capital(where.format(**names))} It should be: `{line.format(**names)}`."

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from ..batches import ORDERS, steps_per_epoch
-from ..data import Dataset, Preparation, known_datasets, load_dataset, stored_preparation
+from ..data import Dataset, Preparation, known_datasets, load_dataset, rows_in_share, stored_preparation
 from ..engines import available_engines
 from ..errors import BadInput
 from ..model_file import load, load_run
@@ -157,7 +157,14 @@ def rows_trained_on(model: Path, data: Dataset) -> int:
     with suppress(BadInput):  # a record that doesn't hold together says nothing, and no step is to be opened here
         kept = _checked(model, run.get("plan"), run.get("note"), [], load(model)[2])
         seed, validation = kept.plan["seed"], kept.note["validation"] if kept.note else None
-        for part in (data, data.split(1 - TEST_SHARE, seed)[0]):
+        if validation is not None and not 0 < validation < 1:
+            return 0
+        whole = len(data)
+        for n in (whole, rows_in_share(whole, 1 - TEST_SHARE)):
+            count = n if validation is None else rows_in_share(n, 1 - validation)
+            if str(kept.plan["rows"]).partition(" ")[0] != str(count):
+                continue  # dividing sorts and copies all rows: only where their number can be that of the run
+            part = data if n == whole else data.split(1 - TEST_SHARE, seed)[0]
             rows = without_validation(part, validation, seed)[0]
             if marks_of(rows).items() <= kept.plan.items():
                 return len(rows)

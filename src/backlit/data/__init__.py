@@ -1,6 +1,7 @@
 """The data room: training data as people have it, checked once. What other rooms may import stands here."""
 
 from .dataset import Dataset as Dataset
+from .dataset import rows_in_share as rows_in_share
 from .importing import import_tables as import_tables
 from .importing import stored_preparation as stored_preparation
 from .named import KnownDataset as KnownDataset

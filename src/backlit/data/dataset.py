@@ -229,7 +229,7 @@ class Dataset:
             raise BadInput(f"seed is {shown(seed)}: wanted a whole number of 0 or more")
         if n < 2:
             raise BadInput("data has one row: wanted at least two to divide it")
-        k = min(max(round(share * n), 1), n - 1)
+        k = rows_in_share(n, share)
         rng = np.random.default_rng(seed)
         order = rng.permutation(n)
         offset = 0
@@ -242,6 +242,11 @@ class Dataset:
         i = np.arange(n)
         chosen = ((i + 1) * k + offset) // n > (i * k + offset) // n
         return self.take(np.sort(order[chosen])), self.take(np.sort(order[~chosen]))
+
+
+def rows_in_share(n: int, share: float) -> int:
+    """How many of n rows Dataset.split takes as this share, from 0 to 1: neither none nor all, where n is 2 or more."""
+    return min(max(round(share * n), 1), n - 1)
 
 
 def _sorted_classes(classes: Iterable[Label], y: Array) -> tuple[Label, ...]:

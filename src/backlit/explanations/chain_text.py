@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nlargest
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .wording import number
@@ -97,7 +99,7 @@ def shares_text(shares: Shares, depth: int) -> str:
     Of a large batch the examples with small shares are put together, unless ``depth`` opens the examples anyway.
     """
     whole, net, n = f"∂L/∂{shares.name}", shares.trace.network, len(shares.terms)
-    shown = _largest(shares) if n > EXAMPLES_SHOWN and not depth else set(range(n))
+    shown, largest = _largest(shares) if n > EXAMPLES_SHOWN and not depth else (set(range(n)), n)
     rows, total, gap, left_out = [("example", whole, "counts", "share", "sum so far")], 0.0, 0.0, 0
     for place, (factors, term) in enumerate(zip(shares.examples, shares.terms, strict=True)):
         total += term.value
@@ -110,7 +112,8 @@ def shares_text(shares: Shares, depth: int) -> str:
         counts = term.filled.split(" · ")[0]
         who = f"{factors.example + 1} [{factors.example}]"
         rows.append((who, number(factors.product), counts, number(term.value), number(total)))
-    fewer = f"The {len(shown)} largest shares of {n}; all of them with backlit explain --open 1, or .text(1)."
+    beside = f", and {len(shown) - largest} beside them" if len(shown) > largest else ""
+    fewer = f"The {largest} largest shares of {n}{beside}; all of them with backlit explain --open 1, or .text(1)."
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
         f"{whole} of the batch: the {'mean' if net.reduction == 'mean' else 'sum'} over {n} example{'s' * (n > 1)}",
@@ -127,16 +130,19 @@ def shares_text(shares: Shares, depth: int) -> str:
     return "\n".join(lines)
 
 
-def _largest(shares: Shares) -> set[int]:
-    """The examples with the largest shares, so few that they and the gaps between them are EXAMPLES_SHOWN rows."""
-    order = sorted(range(len(shares.terms)), key=lambda place: -abs(shares.terms[place].value))
-    for count in range(EXAMPLES_SHOWN, 0, -1):
-        shown = set(order[:count])
-        gaps = sum(place not in shown and place + 1 in shown for place in range(len(order) - 1))
-        if count + gaps + (len(order) - 1 not in shown) <= EXAMPLES_SHOWN:
+def _largest(shares: Shares) -> tuple[set[int], int]:
+    """(The examples that are told, how many of them have the largest shares; the others fill gaps of one.)
+
+    They are so few that they and the gaps between them are EXAMPLES_SHOWN rows.
+    """
+    n = len(shares.terms)
+    order = nlargest(EXAMPLES_SHOWN, range(n), key=lambda place: abs(shares.terms[place].value))
+    for count in range(len(order), 0, -1):
+        bounds = [-1, *sorted(order[:count]), n]
+        if count + sum(after - before > 1 for before, after in pairwise(bounds)) <= EXAMPLES_SHOWN:
             break
-    places = range(len(order))
-    return shown | {at for at in places if {at - 1, at + 1} & set(places) <= shown}  # a gap of one is no shorter
+    ones = {before + 1 for before, after in pairwise(bounds) if after - before == 2}  # no shorter as a gap
+    return {*order[:count], *ones}, count
 
 
 def shares_latex(shares: Shares) -> str:

@@ -260,11 +260,11 @@ def _changes(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, tu
 
 
 def _flat(plan: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """``optimizer rate steps`` -> its value as JSON, in which tuples and lists are the same."""
+    """``optimizer rate steps`` -> its value as JSON, in which tuples and lists are the same; none for None."""
     flat: dict[str, str] = {}
     for name, value in plan.items():
         inner = _flat(value, f"{prefix}{name} ") if isinstance(value, Mapping) else None
-        flat |= {prefix + name: json.dumps(value)} if inner is None else inner
+        flat |= {prefix + name: "none" if value is None else json.dumps(value)} if inner is None else inner
     return flat
 
 
