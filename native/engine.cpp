@@ -18,9 +18,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Below this many multiply-adds per thread and step, the meetings cost more than a further thread saves: never worth a
-// trial; and worth it without a trial, where the number of threads must not depend on the clock.
-constexpr double WORTH_A_TRIAL = 1.6e6, WORTH_A_THREAD = 3e6;
+// Multiply-adds per thread and step from which on a further thread saves more than the meetings cost; and from which on
+// it may, which then is tried.
+constexpr double WORTH_A_THREAD = 3e6, WORTH_A_TRIAL = 1.6e6;
 // A thread for predicting is made anew for each call of run.
 constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
 // Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
@@ -193,20 +193,20 @@ bool Engine<T>::has_many_zeros(const Batches<T>& batches, long from) const {
   return others <= most;
 }
 
-// For steps of `work` multiply-adds. Squared gradients are added up thread by thread: their bits depend on the number.
+// For steps of `work` multiply-adds, a thread for each `worth` of them.
 template <class T>
-long Engine<T>::threads_for(double work, bool measured) const {
-  if (threads_ > 0) return threads_;
-  return std::clamp(long(work / (measured ? WORTH_A_THREAD : WORTH_A_TRIAL)), 1L, usable_cores());
+long Engine<T>::threads_for(double work, double worth) const {
+  return threads_ > 0 ? threads_ : std::clamp(long(work / worth), 1L, usable_cores());
 }
 
 template <class T>
 long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds) {
   const bool measured = squares != nullptr;
   const double work = double(network_.parameter_count()) * batches.batch;
-  const long most = threads_for(work, measured);
-  const bool by_pace = threads_ == 0 && !measured && most > 1;
-  const long threads = by_pace ? pace_.threads(most) : most;
+  const long sure = threads_for(work, WORTH_A_THREAD), most = threads_for(work, WORTH_A_TRIAL);
+  // Squared gradients are added up thread by thread: their bits must not depend on the clock.
+  const bool by_pace = sure == 1 && most > 1 && !measured;
+  const long threads = by_pace ? pace_.threads(most) : sure;
   Plan<T>& plan = network_.plan_for(batches.batch, threads, measured);
   plan.parameters = parameters_.get();
   shares_.resize(batches.batch);

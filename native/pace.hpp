@@ -1,6 +1,6 @@
-// Whether several threads pay for the steps of one engine: measured, because the size of a step alone does not tell. Other
-// programs may want the cores, and two of them may be one that takes turns. Threads never change a bit of a step's result,
-// so the number may change in the middle of a run. No thread is started here.
+// Whether several threads pay for steps of a size that does not tell it: measured. Other programs may want the cores, and
+// two of them may be one that takes turns. Threads never change a bit of a result, so their number may change in the
+// middle of a run. No thread is started here.
 #pragma once
 
 namespace backlit {
@@ -13,7 +13,7 @@ class Pace {
     const bool team_leads = together_ < alone_;
     is_trial_ = alone_ == 0 || together_ == 0 || since_trial_ > rest_;
     if (!is_trial_) return team_leads ? team : 1;
-    if (together_ != 0 && between_trials_ < 1) between_trials_ *= 2;  // the first ones find cold caches
+    if (together_ != 0 && between_trials_ < 0.2) between_trials_ *= 2;  // the first ones find cold caches
     since_trial_ = 0;
     return alone_ == 0 || (together_ != 0 && team_leads) ? 1 : team;
   }
