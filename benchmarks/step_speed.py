@@ -1,8 +1,8 @@
 """Times one training step of backlit beside the libraries that are installed: `python benchmarks/step_speed.py`.
 
 Every library runs in its own process and waits there; rounds go around all of them, so that a slow minute of the
-machine hits all alike. Medians over the rounds, once pinned to one core and once with all. Writes Markdown and JSON to
-benchmarks/results, named by the processor.
+machine hits all alike. Told are medians over the rounds, of times and of the ratios within a round, once pinned to one
+core and once with all. Writes Markdown and JSON to benchmarks/results, named by the processor.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Worker:
         self.process.wait()
 
 
-def time_row(row: int, threads: int, rounds: int) -> dict[str, float]:
-    """Column -> median microseconds of a step."""
+def time_row(row: int, threads: int, rounds: int) -> dict[str, list[float]]:
+    """Column -> microseconds of a step, round by round."""
     workers = {name: Worker(lib, row, threads, env) for name, (lib, env) in contenders().items()}
     for worker in workers.values():
         worker.answer()
@@ -80,7 +80,7 @@ def time_row(row: int, threads: int, rounds: int) -> dict[str, float]:
             times[name].append(worker.round() * 1e6)
     for worker in workers.values():
         worker.close()
-    return {name: statistics.median(seconds) for name, seconds in times.items()}
+    return times
 
 
 def processor() -> str:
@@ -96,16 +96,18 @@ def measured_peak() -> float:
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def record(row: Row, threads: int, times: dict[str, float], peak: float) -> dict[str, object]:
+def record(row: Row, threads: int, rounds: dict[str, list[float]], peak: float) -> dict[str, object]:
+    times = {name: statistics.median(column) for name, column in rounds.items()}
     peers = {name: t for name, t in times.items() if name != "backlit"}
     best = min(peers, key=peers.__getitem__) if peers else None
     ours = times["backlit"]
+    ratios = [theirs / our for theirs, our in zip(rounds[best], rounds["backlit"], strict=True)] if best else []
     return {
         "row": row.name,
         "threads": threads,
         "microseconds": times,
         "best_peer": best,
-        "times_faster_than_best_peer": peers[best] / ours if best else None,
+        "times_faster_than_best_peer": statistics.median(ratios) if best else None,
         "gflops": row.operations / ours / 1e3,
         "share_of_peak": row.operations / ours / 1e3 / (peak * threads),
     }
