@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
+from sklearn.datasets import load_digits
 
-from backlit.data import known_datasets, load_dataset, load_inputs
+from backlit.data import known_datasets, load_dataset, load_inputs, named
 from backlit.errors import BadInput
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -152,6 +153,19 @@ def test_known_names():
     assert load_dataset("digits").classes == tuple(range(10))
     assert load_dataset("diabetes").x.max() > 100  # as measured, not scaled
     assert load_inputs("iris").shape == (150, 4)
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch):
+    """Read from its file, or by its loader where a release keeps that file elsewhere: to the bit the same."""
+    theirs = load_digits()
+    read = load_dataset("digits")
+    monkeypatch.setattr(named, "digits_file", lambda: None)
+    for data in (read, load_dataset("digits")):
+        assert data.x.dtype == theirs.data.dtype
+        assert np.array_equal(data.x, theirs.data)
+        assert data.y.dtype == theirs.target.dtype
+        assert np.array_equal(data.y, theirs.target)
+        assert list(data.columns) == theirs.feature_names
 
 
 def test_what_cannot_be_loaded_is_told(tmp_path):

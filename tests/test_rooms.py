@@ -127,11 +127,12 @@ def test_every_door_opens():
 
 
 def test_import_is_light():
-    """Neither scikit-learn nor a framework is loaded by import, nor by a training run from arrays."""
+    """Neither scikit-learn nor a framework is loaded by import, nor by a training run from arrays or on the digits."""
     code = (
         "import sys, backlit as bl\n"
         "assert 'numpy' not in sys.modules, 'numpy at import'\n"
         "bl.fit(bl.Network([1, 1]), bl.SGD(0.1), ([[1.0]], [[1.0]]), epochs=1, progress=False)\n"
+        "bl.load_dataset('digits')\n"
         "heavy = {'sklearn', 'scipy', 'jax', 'torch', 'pandas', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
