@@ -13,6 +13,7 @@
 #include "dispatch.hpp"
 #include "engine.hpp"
 #include "shuffle.hpp"
+#include "threads.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -301,6 +302,7 @@ NB_MODULE(_core, m) {
   m.def("say_on_bus_error", say_on_bus_error, "line"_a);
   m.def("instruction_set", [] { return std::string(kernels().name); });
   m.def("instruction_sets", usable_instruction_sets);
+  m.def("usable_cores", usable_cores);
   m.def("measured_peak", [](bool twice) {
     nb::gil_scoped_release release;
     return twice ? measured_peak<double>() : measured_peak<float>();

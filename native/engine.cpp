@@ -2,6 +2,7 @@
 #include "engine.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <exception>
@@ -19,7 +20,7 @@ double seconds_since(Clock::time_point start) {
 }
 
 // Multiply-adds per thread and step from which on a further thread saves more than the meetings cost; and from which on
-// it may, which then is tried.
+// it may, which then is tried. Smaller steps would gain too, but less than a second training beside them does.
 constexpr double WORTH_A_THREAD = 3e6, WORTH_A_TRIAL = 1.6e6;
 // A thread for predicting is made anew for each call of run.
 constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
@@ -33,6 +34,14 @@ constexpr double BETWEEN_LOOKS = 1e6;
 // Leaving zeros of x out pays up to this share of other numbers, and from so many inputs on. A few rows tell.
 constexpr double SPARSE_SHARE = 0.4;
 constexpr long SPARSE_INPUTS = 64, SPARSE_SAMPLE = 8;
+
+// Engines of this process that take steps now: training in several Python threads shares the cores.
+std::atomic<long> at_work{0};
+
+struct AtWork {
+  AtWork() { ++at_work; }
+  ~AtWork() { --at_work; }
+};
 
 template <class T>
 Array<T> padded_rows(const T* from, long rows, long columns, long stride) {
@@ -193,18 +202,20 @@ bool Engine<T>::has_many_zeros(const Batches<T>& batches, long from) const {
   return others <= most;
 }
 
-// For steps of `work` multiply-adds, a thread for each `worth` of them.
+// For steps of `work` multiply-adds, a thread for each `worth` of them, as far as the cores go.
 template <class T>
-long Engine<T>::threads_for(double work, double worth) const {
-  return threads_ > 0 ? threads_ : std::clamp(long(work / worth), 1L, usable_cores());
+long Engine<T>::threads_for(double work, double worth, long cores) const {
+  return threads_ > 0 ? threads_ : std::clamp(long(work / worth), 1L, cores);
 }
 
 template <class T>
 long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds) {
+  const AtWork mark;
   const bool measured = squares != nullptr;
   const double work = double(network_.parameter_count()) * batches.batch;
-  const long sure = threads_for(work, WORTH_A_THREAD), most = threads_for(work, WORTH_A_TRIAL);
-  // Squared gradients are added up thread by thread: their bits must not depend on the clock.
+  // Squared gradients are added up thread by thread: their bits must not depend on the clock, nor on other engines.
+  const long cores = measured ? usable_cores() : std::max(1L, usable_cores() / at_work);
+  const long sure = threads_for(work, WORTH_A_THREAD, cores), most = threads_for(work, WORTH_A_TRIAL, cores);
   const bool by_pace = sure == 1 && most > 1 && !measured;
   const long threads = by_pace ? pace_.threads(most) : sure;
   Plan<T>& plan = network_.plan_for(batches.batch, threads, measured);

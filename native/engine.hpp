@@ -59,7 +59,7 @@ class Engine {
   void reduced_squares(const Plan<T>& plan, long threads, double* squares) const;
   long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
            long threads);
-  long threads_for(double work, double worth) const;
+  long threads_for(double work, double worth, long cores) const;
   bool has_many_zeros(const Batches<T>& batches, long from) const;
 
   const Kernels<T>& kernels_;

@@ -4,6 +4,8 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <limits>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -17,13 +19,23 @@
 
 namespace backlit {
 
+// The number in OMP_NUM_THREADS as the process began with it: joblib gives each of its workers its share of the cores so.
+inline long cores_allowed() {
+  static const long allowed = [] {
+    const char* text = std::getenv("OMP_NUM_THREADS");
+    const long number = text ? std::atol(text) : 0;
+    return number > 0 ? number : std::numeric_limits<long>::max();
+  }();
+  return allowed;
+}
+
 // The cores that this process may use, which the C++ library's count does not respect everywhere.
 inline long usable_cores() {
 #if defined(__linux__)
   cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return std::min<long>(CPU_COUNT(&cores), cores_allowed());
 #endif
-  return std::max(1u, std::thread::hardware_concurrency());
+  return std::clamp<long>(std::thread::hardware_concurrency(), 1, cores_allowed());
 }
 
 inline void pause_processor() {

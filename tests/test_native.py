@@ -274,6 +274,13 @@ def test_predicting_gives_the_same_bits_with_any_number_of_threads(rows, monkeyp
     assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
+@pytest.mark.parametrize(("allowed", "cores"), [("1", 1), ("many", None), ("0", None), ("4096", None)])
+def test_the_cores_that_others_allow(allowed, cores):
+    """joblib tells its workers by OMP_NUM_THREADS how many cores each may take; a process reads it once."""
+    code = "from backlit.engines.native import usable_cores; print(usable_cores())"
+    assert int(python(code, OMP_NUM_THREADS=allowed)) == (cores or len(os.sched_getaffinity(0)))
+
+
 def test_engines_in_several_threads_at_once():
     rows = np.random.default_rng(0).integers(0, 40, (300, 20))
 

@@ -20,6 +20,21 @@ INLINE Range part(Range all, long i, long parts) {
   return {all.begin + count * i / parts, all.begin + count * (i + 1) / parts};
 }
 
+// Calls each(panel, first, last) for this thread's share of `rows` rows of every panel, the first `doubles` of which are
+// two registers wide and the `others` one. The shares are even: a panel may be cut along its rows.
+template <class Each>
+INLINE void each_panel(long doubles, long others, long rows, long thread, long threads, Each each) {
+  const Range mine = part({0, (2 * doubles + others) * rows}, thread, threads);
+  long start = 0;
+  for (long panel = 0; panel < doubles + others; ++panel) {
+    const long registers = panel < doubles ? 2 : 1, end = start + registers * rows;
+    const long first = (mine.begin > start ? mine.begin - start : 0) / registers;
+    const long last = ((mine.end < end ? mine.end : end) - start) / registers;
+    if (first < last) each(panel, first, last);
+    start = end;
+  }
+}
+
 // Cuts a range into the fewest parts of at most `most` and calls each(begin, size).
 template <class Each>
 INLINE void cut_evenly(Range all, long most, Each each) {

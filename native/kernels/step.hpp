@@ -27,7 +27,7 @@ INLINE long panel_count(const Layer<T>& layer) {
   return layer.doubles + layer.singles + (layer.strips > 0);
 }
 
-// A hidden layer. Work items are panels, cut once more along the rows when there are too few panels to go round.
+// A hidden layer.
 template <class T>
 void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& layer = plan.layers[l];
@@ -39,16 +39,13 @@ void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
     activate(layer, 0, round_up(layer.fan_out, LANES<T>), first, last);
     return;
   }
-  const long panels = panel_count(layer), cuts = panels < 2 * threads ? threads : 1, items = panels * cuts;
-  const Range mine = part({0, items}, thread, threads);
-  for (long item = mine.begin; item < mine.end; ++item) {
-    const long panel = cuts == 1 ? item : item / cuts;
-    const auto [first, last] = part({0, plan.batch}, item - panel * cuts, cuts);
-    const long begin = panel < layer.doubles + layer.singles ? panel * 2 * LANES<T> : layer.fan_out - layer.strips;
-    const long end = panel < layer.doubles ? begin + 2 * LANES<T> : begin + LANES<T>;
+  const long doubles = layer.doubles, others = panel_count(layer) - doubles;
+  each_panel(doubles, others, plan.batch, thread, threads, [&](long panel, long first, long last) INLINED {
+    const long begin = panel < doubles + layer.singles ? panel * 2 * LANES<T> : layer.fan_out - layer.strips;
+    const long end = panel < doubles ? begin + 2 * LANES<T> : begin + LANES<T>;
     panel_outputs(plan, layer, a, panel, first, last);
     activate(layer, begin, end, first, last);
-  }
+  });
 }
 
 // This thread's rows, in whole registers of rows.
@@ -119,16 +116,16 @@ void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& below = plan.layers[l - 1];
   const auto multiply_slopes = slopes_pass<T>(below.activation);
   T* wide = plan.scratch[thread];
-  const long panels = (below.fan_out + 2 * LANES<T> - 1) / (2 * LANES<T>);
-  const Range mine = part({0, panels}, thread, threads);
-  for (long panel = mine.begin; panel < mine.end; ++panel) {
+  const long registers = (below.fan_out + LANES<T> - 1) / LANES<T>;
+  const auto part_of_panel = [&](long panel, long first, long last) INLINED {
     const long begin = panel * 2 * LANES<T>;
     const long registers = below.fan_out - begin > LANES<T> ? 2 : 1, width = registers * LANES<T>;
     transposed_panel(plan, layer, begin, width, wide);
-    product_panel<T>(layer.delta_rows, wide, registers, layer.fan_out, nullptr, below.deltas + begin, below.stride, 0,
-                     plan.batch);
-    multiply_slopes(below, begin, begin + width, 0, plan.batch);
-  }
+    product_panel<T>(layer.delta_rows, wide, registers, layer.fan_out, nullptr, below.deltas + begin, below.stride,
+                     first, last);
+    multiply_slopes(below, begin, begin + width, first, last);
+  };
+  each_panel(registers / 2, registers % 2, plan.batch, thread, threads, part_of_panel);
 }
 
 // Σ a(k) · row k of w (depth, one register): product_tile for one row, summed in the same order.

@@ -204,19 +204,15 @@ void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T
 template <class T, Optimizer KIND>
 INLINE void update_panels(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, Parameters<T> all, long thread,
                           long threads) {
-  const long panels = layer.doubles + layer.singles, width = 2 * LANES<T>, rows = layer.fan_in;
-  const Range mine = part({0, panels * rows}, thread, threads);
-  for (long panel = 0; panel < panels; ++panel) {
-    const long begin = mine.begin > panel * rows ? mine.begin - panel * rows : 0;
-    const long end = mine.end < (panel + 1) * rows ? mine.end - panel * rows : rows;
-    if (begin >= end) continue;
-    const PanelUpdate<T> u = {a, layer.delta_rows, panel * width, plan.batch,
-                              all + (layer.weights + panel * rows * width), plan.rule};
+  each_panel(layer.doubles, layer.singles, layer.fan_in, thread, threads, [&](long panel, long begin, long end) INLINED {
+    const long column = panel * 2 * LANES<T>;
+    const PanelUpdate<T> u = {a, layer.delta_rows, column, plan.batch, all + (layer.weights + column * layer.fan_in),
+                              plan.rule};
     if (panel < layer.doubles)
       update_panel<T, KIND, 2>(u, begin, end);
     else
       update_panel<T, KIND, 1>(u, begin, end);
-  }
+  });
 }
 
 }  // namespace

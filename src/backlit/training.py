@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -335,13 +336,13 @@ class _Run:
 
         Raises Diverged if a loss isn't finite.
         """
-        finite = np.isfinite(losses)
-        if not finite.all():
-            self.diverged(self.step + int(np.argmin(finite)))
-        shares = losses * (batch if self.plan.net.reduction == "mean" else 1)
         step, epoch_losses, epoch_sum = self.record
+        shares = losses * (batch if self.plan.net.reduction == "mean" else 1)
+        shares[0] += epoch_sum
+        epoch_sum = float(np.add.accumulate(shares)[-1])
+        if not isfinite(epoch_sum) and not (finite := np.isfinite(losses)).all():
+            self.diverged(step + int(np.argmin(finite)))
         step += len(losses)
-        epoch_sum = float(np.cumsum(np.concatenate([[epoch_sum], shares]))[-1])
         if step % self.plan.per_epoch == 0:
             epoch_losses, epoch_sum = (*epoch_losses, epoch_sum / self.plan.epoch_rows), 0.0
         self.record = step, epoch_losses, epoch_sum

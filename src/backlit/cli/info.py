@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 
 from .. import __version__
 from ..engines import available_engines
-from ..engines.native import instruction_sets, measured_peak, threads_wanted
+from ..engines.native import instruction_sets, measured_peak, threads_wanted, usable_cores
 from ..model_file import load, load_preparation
 from .common import json_option, print_facts, print_json
 from .train import describe
@@ -55,7 +54,7 @@ def processor() -> dict[str, Any]:
     used, usable = instruction_sets()
     return {
         "processor": _name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "threads": threads_wanted() or None,
         "instruction_set": used,
         "instruction_sets": list(usable),

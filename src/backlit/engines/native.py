@@ -54,6 +54,11 @@ def instruction_sets() -> tuple[str, tuple[str, ...]]:
     return core.instruction_set(), tuple(core.instruction_sets())
 
 
+def usable_cores() -> int:
+    """On how many cores this process may run: those it is allowed, and no more than OMP_NUM_THREADS at its start."""
+    return int(_available_core().usable_cores())
+
+
 def measured_peak(dtype: str = "float32") -> float:
     """Multiply-adds of one core at their fastest, in 10⁹ operations a second; takes a few milliseconds."""
     return float(_available_core().measured_peak(np.dtype(dtype) == np.float64))
@@ -117,7 +122,11 @@ def examples(
 
 
 class Engine:
-    """See engines.Engine. ``threads``: None takes BACKLIT_NUM_THREADS, or as many as pay for a step's size."""
+    """See engines.Engine.
+
+    threads: None takes BACKLIT_NUM_THREADS, or as many as pay for a step's size, among the usable cores; engines that
+             run at the same time in several Python threads share these.
+    """
 
     def __init__(self, net: Network, opt: Optimizer, state: State, data: Dataset, threads: int | None = None) -> None:
         self._opt, self._start, self._dtype = opt, state, state.dtype

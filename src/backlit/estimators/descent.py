@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ..batches import Order, Rows
+from ..batches import Order, Rows, steps_per_epoch
 from ..data import Dataset
 from ..errors import Diverged
 from ..evaluation import evaluate
@@ -189,13 +189,16 @@ class Descent:
     def looks_every(self) -> int | None:
         """Steps between two looks at ‖W‖²; without L2, None. It comes from sizes, never from the clock.
 
-        1 where the L2 term is so large that its changes within an epoch could decide when the run ends.
+        1 where the L2 term is so large that its changes within an epoch could decide when the run ends, and never more
+        than an epoch has.
         """
         if not self.opt.l2:
             return None
         size = 0.5 * self.opt.l2 * self.weights_before / self.batch_size
         work = 6 * self.batch_size * self.net.n_parameters
-        return 1 if size > 10 * self.estimator.tol else max(SEEN_STEPS, int(SEEN_WORK / work))
+        if size > 10 * self.estimator.tol:
+            return 1
+        return min(max(SEEN_STEPS, int(SEEN_WORK / work)), steps_per_epoch(len(self.data), self.batch_size))
 
     def add_penalty(self, progress: Progress) -> None:
         """Adds rows · alpha/(2·Σs)·‖W‖² of the steps since the last look, as reported losses contain it.
