@@ -2,6 +2,7 @@
 #include "dispatch.hpp"
 
 #include <cstdlib>
+#include <type_traits>
 
 #include "network.hpp"
 
@@ -29,17 +30,30 @@ std::vector<const KernelSet*> usable() {
   return sets;
 }
 
+// What BACKLIT_ISA names; empty where nobody chose.
+std::string wanted() {
+  const char* name = std::getenv("BACKLIT_ISA");
+  return name ? name : "";
+}
+
 const KernelSet& choose() {
   const auto sets = usable();
-  const char* wanted = std::getenv("BACKLIT_ISA");
-  if (!wanted || !*wanted) return *sets.back();
+  if (wanted().empty()) return *sets.back();
   std::string names;
   for (const KernelSet* set : sets) {
-    if (std::string(wanted) == set->name) return *set;
+    if (wanted() == set->name) return *set;
     names += names.empty() ? set->name : std::string(", ") + set->name;
   }
-  throw BadInput("BACKLIT_ISA: one of " + names + " was wanted on this processor; got '" + wanted +
+  throw BadInput("BACKLIT_ISA: one of " + names + " was wanted on this processor; got '" + wanted() +
                  "'; unset it to take the best one");
+}
+
+template <class T>
+const Kernels<T>& of(const KernelSet& set) {
+  if constexpr (std::is_same_v<T, float>)
+    return set.single;
+  else
+    return set.twice;
 }
 
 }  // namespace
@@ -55,13 +69,16 @@ const KernelSet& kernels() {
   return chosen;
 }
 
-template <>
-const Kernels<float>& kernels_for<float>() {
-  return kernels().single;
+template <class T>
+const Kernels<T>& kernels_for(long widest) {
+#if defined(HAVE_v3) && defined(HAVE_v4)
+  static const bool may_be_narrower = &kernels() == &kernels_v4 && wanted().empty();
+  if (may_be_narrower && widest <= of<T>(kernels_v3).lanes) return of<T>(kernels_v3);
+#endif
+  return of<T>(kernels());
 }
-template <>
-const Kernels<double>& kernels_for<double>() {
-  return kernels().twice;
-}
+
+template const Kernels<float>& kernels_for<float>(long);
+template const Kernels<double>& kernels_for<double>(long);
 
 }  // namespace backlit

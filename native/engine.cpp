@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <exception>
+#include <limits>
 
 #include "dispatch.hpp"
 
@@ -55,7 +56,7 @@ Array<T> padded_rows(const T* from, long rows, long columns, long stride) {
 template <class T>
 Engine<T>::Engine(const Specification& network, const OptimizerSettings& optimizer, const T* parameters,
                   const T* const* slots, long update, const T* targets, const T* weights, long rows, long threads)
-    : kernels_(kernels_for<T>()),
+    : kernels_(kernels_for<T>(network.widest())),
       network_(network, kernels_),
       optimizer_(optimizer),
       mean_(network.mean),
@@ -233,7 +234,7 @@ long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, do
 
 template <class T>
 Predictor<T>::Predictor(const Specification& network, const T* parameters, long rows, long threads)
-    : kernels_(kernels_for<T>()), inputs_(network.sizes.front()), outputs_(network.sizes.back()) {
+    : kernels_(kernels_for<T>(network.widest())), inputs_(network.sizes.front()), outputs_(network.sizes.back()) {
   networks_.emplace_back(network, kernels_);
   parameters_ = networks_.front().packed(parameters);
   const double work = double(networks_.front().parameter_count());
@@ -279,7 +280,7 @@ void Predictor<T>::examples(const T* x, const T* targets, long rows, double* los
 
 template <class T>
 double measured_peak() {
-  const auto& kernels = kernels_for<T>();
+  const auto& kernels = kernels_for<T>(std::numeric_limits<long>::max());  // of the best set
   double best = 0;
   for (int trial = 0; trial < 20; ++trial) {
     const auto start = Clock::now();

@@ -1,6 +1,7 @@
 // A network as the core sees it: its specification, where its parameters lie when packed, and the buffers of a batch.
 // Steps are engine.hpp; the packed layout itself is described in plan.hpp.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -22,6 +23,7 @@ struct Specification {
   std::vector<Activation> activations;  // one per layer with weights
   Loss loss;
   bool mean;  // reduction over the batch: mean or sum
+  long widest() const { return *std::max_element(sizes.begin() + 1, sizes.end()); }  // outputs of a layer
 };
 
 // `count` numbers, zero, at the start of a cache line.

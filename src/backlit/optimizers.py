@@ -36,8 +36,10 @@ def rate_at(rate: Rate, step: int, epoch_losses: Sequence[float] = ()) -> float:
     return value
 
 
-def next_rates(rate: Rate, step: int, count: int, epoch_losses: Sequence[float] = ()) -> list[float]:
-    """The learning rates of ``count`` updates from number ``step`` on, within one epoch."""
+def next_rates(rate: Rate, step: int, count: int, epoch_losses: Sequence[float] = ()) -> float | list[float]:
+    """The learning rates of ``count`` updates from number ``step`` on, within one epoch; one number where it stays."""
+    if not callable(rate):
+        return rate
     return [rate_at(rate, step + j, epoch_losses) for j in range(count)]
 
 

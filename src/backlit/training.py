@@ -329,7 +329,7 @@ class _Run:
     def rates(self, k: int) -> NDArray[np.float64]:
         """The learning rates (k,) of the next k steps."""
         step, epoch_losses, _ = self.record
-        return np.array(next_rates(self.plan.opt.rate, step, k, epoch_losses))
+        return np.full(k, next_rates(self.plan.opt.rate, step, k, epoch_losses), np.float64)
 
     def account(self, losses: NDArray[np.float64], batch: int) -> None:
         """Adds the losses to the epoch's, one after the other whatever the stretches, and closes a finished epoch.
