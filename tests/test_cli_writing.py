@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from refusals import one_line, refusal
+from requires import requires
 
+from backlit import whole_file
 from backlit.cli.writing import check_apart
 
 ROWS = "a,b,y\n" + "".join(f"{k},{k % 7},{'no' if k % 2 else 'yes'}\n" for k in range(60))
@@ -98,3 +103,52 @@ def test_the_files_that_readers_take_together_are_parts(tmp_path, source, part):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "link").symlink_to("y.npy")
     assert f"a part of {tmp_path / source}, " in refusal(check_apart, "FILE", tmp_path / part, tmp_path / source)
+
+
+RESULTS = (
+    ["predict", "m", "d.csv", "--output", "r.csv"],
+    ["predict", "m", "d.csv", "--output", "r.parquet"],
+    ["explain", "m", "--html", "r.html"],
+    ["train", "d.csv", "--epochs", "1", "--report", "r.html"],
+    ["train", "d.csv", "--epochs", "1", "--plot", "r.svg"],
+    ["examples", "m", "d.csv", "--html", "r.html"],
+)
+
+
+@pytest.mark.parametrize("words", RESULTS, ids=lambda words: f"{words[0]} {words[-2]} {words[-1]}")
+def test_a_result_is_written_whole_or_not_at_all(run, model, monkeypatch, words):
+    """Where the disk is full, the file of the last time stays; there is nothing half, and no error but one line."""
+    part = {".parquet": "pyarrow", ".svg": "matplotlib"}.get((file := model / words[-1]).suffix)
+    requires(part, part is None or importlib.util.find_spec(part) is not None)
+    (model / "store").mkdir()
+    os.symlink(model / "store" / "real", file)
+    code, _, err = run(*words)
+    assert code == 0, err
+    whole = file.read_bytes()
+    assert len(whole) > 100 and file.is_symlink() and not list(model.glob(".*part"))
+
+    def full(path, content):
+        path.write_bytes(content[:50])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(whole_file, "_write_synced", full)
+    code, _, err = run(*words)
+    assert code == 1 and f"{words[-2]} {words[-1]}: can't be written: No space left on device." in err.splitlines()[-1]
+    assert file.read_bytes() == whole and [path.name for path in (model / "store").iterdir()] == ["real"]
+
+
+def test_a_result_goes_through_what_is_no_file(run, model):
+    os.mkfifo(model / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((model / "pipe").read_text)
+        code, _, err = run("predict", "m", "d.csv", "--output", "pipe")
+        assert code == 0, err
+        assert read.result(timeout=10).startswith("y,probability no,")
+
+
+def test_a_page_is_not_written_over_a_checkpoint(run, model):
+    assert run("train", "d.csv", "--epochs", "2", "--checkpoint", "kept", "--every", "1", "--quiet")[0] == 0
+    file = max((model / "kept").glob("*.checkpoint"))
+    before = file.read_bytes()
+    refused(run("explain", "kept", "--html", f"kept/{file.name}"), f"this is kept/{file.name} itself, which would be")
+    assert file.read_bytes() == before

@@ -12,9 +12,7 @@ from ..errors import BadInput
 from .common import console_of_results, data_argument, json_option, print_json, printable, seed_option, target_option
 from .keeping import explain_shrinking_files
 from .train import RATES, describe, divided, network_for, network_options, optimizer_for
-from .writing import check_apart, check_writable
-
-PICTURES = (".png", ".svg", ".pdf")
+from .writing import check_apart, check_picture, check_writable, write_picture
 
 
 @click.command("advise")
@@ -52,7 +50,10 @@ def command(
         raise click.UsageError("--optimizer goes with --rate: the advice on batch sizes is for sgd.")
     if epochs is not None and want_rate:
         raise click.UsageError("--epochs is of the brief training that advises on batch sizes; --rate has none.")
-    check_plot(plot, data)
+    if plot is not None:
+        check_writable("--plot", plot)
+        check_apart("--plot", plot, data)
+        check_picture("--plot", plot)
     explain_shrinking_files(data)
     raw = load_dataset(data, target)
     if raw.note:
@@ -72,19 +73,6 @@ def command(
     show(advice, plot, as_json)
 
 
-def check_plot(plot: Path | None, *sources: str | Path) -> None:
-    """BadInput before the work for a picture that couldn't be drawn after it."""
-    if plot is None:
-        return
-    check_writable("--plot", plot)
-    check_apart("--plot", plot, *sources)
-    if plot.suffix.lower() not in PICTURES:
-        raise BadInput(f"--plot {plot}: a name that ends in .png, .svg or .pdf is wanted.")
-    from ..explanations.pictures import new_figure
-
-    new_figure(1, 1)  # says at once that matplotlib is missing
-
-
 def show(advice: BatchAdvice | RangeTest, plot: Path | None, as_json: bool) -> None:
     """The advice as JSON or as tables, and its picture."""
     if as_json:
@@ -92,6 +80,6 @@ def show(advice: BatchAdvice | RangeTest, plot: Path | None, as_json: bool) -> N
     else:
         console_of_results().print(advice)
     if plot is not None:
-        advice.picture().savefig(plot)
+        write_picture("--plot", plot, advice.picture())
         if not as_json:
             click.echo(f"drawn in {plot}")

@@ -13,7 +13,6 @@ from ..advice.examples import BY
 from ..data import Preparation, load_dataset, load_prepared
 from ..data.columns import Unseen
 from ..model_file import load
-from .advise import check_plot
 from .common import (
     console_of_results,
     data_argument,
@@ -25,7 +24,7 @@ from .common import (
     target_option,
     tell_unseen,
 )
-from .writing import check_apart, check_writable
+from .writing import check_apart, check_picture, check_writable, write_picture, write_result
 
 
 @click.command("examples")
@@ -53,10 +52,12 @@ def command(
 
     These are the rows to train on where DATA has a test part. Rows are counted from 0.
     """
-    if html is not None:
-        check_writable("--html", html)
-        check_apart("--html", html, model, data)
-    check_plot(plot, model, data)
+    for option, path in (("--html", html), ("--plot", plot)):
+        if path is not None:
+            check_writable(option, path)
+            check_apart(option, path, model, data)
+    if plot is not None:
+        check_picture("--plot", plot)
     net, _, state = load(model)
     preparation = preparation_of(model)
     unseen: Unseen = {}
@@ -67,9 +68,9 @@ def command(
     tell_unseen(unseen)
     report = in_unit_of_target(example_report(net, state, dataset, largest=top, by=by), preparation)
     if html is not None:
-        html.write_text(report.html(), encoding="utf-8")
+        write_result("--html", html, report.html().encode())
     if plot is not None:
-        report.picture().savefig(plot)
+        write_picture("--plot", plot, report.picture())
     if as_json:
         print_json(report.record())
         return

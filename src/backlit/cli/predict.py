@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
@@ -11,7 +12,7 @@ import click
 
 from ..data import Preparation, load_inputs
 from ..data.columns import Unseen
-from ..data.parquet import write_parquet
+from ..data.parquet import parquet_of
 from ..data.readers import is_table
 from ..data.tables import PARQUET, table_columns, table_values
 from ..data.wording import about
@@ -31,7 +32,7 @@ from .common import (
     printable,
     tell_unseen,
 )
-from .writing import check_apart
+from .writing import check_apart, write_result
 
 
 @click.command("predict")
@@ -78,13 +79,12 @@ def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_j
 def store(output: Path, header: list[str], rows: list[list[object]]) -> None:
     """The predictions as a file, CSV or Parquet by its name."""
     if output.suffix.lower() in PARQUET:
-        write_parquet(output, header, rows)
+        content = parquet_of(header, rows)
     else:
-        try:
-            with open(output, "w", newline="", encoding="utf-8") as file:
-                write(file, header, rows)
-        except OSError as error:
-            raise BadInput(f"--output {output}: can't be written: {error.strerror}.") from None
+        text = StringIO()
+        write(text, header, rows)
+        content = text.getvalue().encode()
+    write_result("--output", output, content)
     click.echo(f"{counted(len(rows), 'row')} written to {output}", err=True)
 
 

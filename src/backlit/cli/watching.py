@@ -17,6 +17,7 @@ from ..observers import History
 from ..optimizers import Optimizer
 from ..state import State
 from ..training import Watched, train
+from .writing import check_picture, write_picture, write_result
 
 
 class Steps(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -72,14 +73,6 @@ class Run:
         return found
 
 
-def write_page(path: Path, steps: Sequence[Watched]) -> None:
-    """The explorer page of these steps."""
-    try:
-        path.write_text(explorer(steps), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{path}: can't be written: {error.strerror}.") from None
-
-
 def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--watch, --report and --plot."""
     for option in reversed(
@@ -98,11 +91,7 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def check_watching(watch: tuple[int, ...] | None, plot: Path | None, steps: int) -> None:
     """BadInput before the training for what could not be done after it."""
     if plot is not None:
-        from ..explanations.pictures import curves
-
-        curves(History(epoch=[1], loss=[0.0], rate=[0.0]))  # says at once that matplotlib is missing
-        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise BadInput(f"--plot {plot}: a name that ends in .png, .svg or .pdf is wanted.")
+        check_picture("--plot", plot)
     if watch is not None and max(watch) >= steps:
         raise BadInput(f"--watch {max(watch)}: this run has the steps 0 to {steps - 1}.")
 
@@ -125,7 +114,7 @@ def show_watched(found: Sequence[Watched], wanted: Sequence[int], report: Path |
         names = ", ".join(map(str, missed[:10])) + (" and more" if len(missed) > 10 else "")
         click.echo(f"step {names}: not among the steps that this run has made", err=True)
     if report is not None and found:
-        write_page(report, found)
+        write_result("--report", report, explorer(found).encode())
         say(f"report written to {report}")
 
 
@@ -133,6 +122,7 @@ def draw_curves(history: History, chosen: int, path: Path, quiet: bool) -> None:
     """The curves of a run, as a picture; ``chosen`` is the epoch whose state was kept."""
     from ..explanations.pictures import curves
 
-    curves(history, mark=chosen if chosen in history.epoch else None).savefig(path)
+    figure = curves(history, mark=chosen if chosen in history.epoch else None)
+    write_picture("--plot", path, figure)
     if not quiet:
         click.echo(f"curves drawn in {path}")

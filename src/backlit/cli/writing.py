@@ -1,12 +1,18 @@
-"""Asked before a command works: can its results be written, and not over what it reads? Nothing is written here."""
+"""Files of results. Before a command works: can they be written, and not over what it reads? After it: whole or not."""
 
 from __future__ import annotations
 
+import os
+from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from ..data import parts_of
 from ..errors import BadInput
+from ..whole_file import write_whole
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -29,3 +35,30 @@ def check_apart(option: str, path: Path, *sources: str | Path) -> None:
         if whole or any(part.is_file() and path.samefile(part) for part in parts_of(source)):
             what = f"{source} itself" if whole else f"a part of {source}"
             raise BadInput(f"{option} {path}: this is {what}, which would be lost; name another file.")
+
+
+def check_picture(option: str, path: Path) -> None:
+    """BadInput before the work for a picture that couldn't be drawn after it."""
+    if path.suffix.lower() not in PICTURES:
+        raise BadInput(f"{option} {path}: a name that ends in .png, .svg or .pdf is wanted.")
+    from ..explanations.pictures import new_figure
+
+    new_figure(1, 1)  # says at once that matplotlib is missing
+
+
+def write_result(option: str, path: Path, content: bytes) -> None:
+    """The file, whole or not at all, through a link; what is no file, such as a pipe, is written to as it is."""
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            write_whole(Path(os.path.realpath(path)), content)
+    except OSError as error:
+        raise BadInput(f"{option} {path}: can't be written: {error.strerror or error}.") from None
+
+
+def write_picture(option: str, path: Path, figure: Any) -> None:
+    """A matplotlib Figure, in the format that the name ends with."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix.lower().removeprefix("."))
+    write_result(option, path, drawn.getvalue())

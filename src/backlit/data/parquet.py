@@ -1,10 +1,10 @@
-"""Parquet files, batch by batch, their columns by type: written, and read as a whole or some rows at a time."""
+"""Parquet files, batch by batch, their columns by type: made, and read as a whole or some rows at a time."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,19 +106,13 @@ def _of_column(read: Callable[[Any], Any], batch: Any, k: int) -> Any:
     return read(batch.columns[k])
 
 
-def write_parquet(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table of Python values as a Parquet file, written aside and renamed."""
-    arrow = pyarrow(f"{place(path)}: writing Parquet")
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        columns = {name: _column(arrow, [row[k] for row in rows]) for k, name in enumerate(names)}
-        arrow.parquet.write_table(arrow.table(columns), aside)
-        aside.replace(path)
-    except OSError as error:
-        reason = error.strerror or (os.strerror(error.errno) if error.errno else error)
-        raise BadInput(f"{place(path)}: can't be written: {reason}") from None
-    finally:
-        aside.unlink(missing_ok=True)
+def parquet_of(names: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """A table of Python values, as what a Parquet file holds."""
+    arrow = pyarrow("writing Parquet")
+    columns = {name: _column(arrow, [row[k] for row in rows]) for k, name in enumerate(names)}
+    made = BytesIO()
+    arrow.parquet.write_table(arrow.table(columns), made)
+    return made.getvalue()
 
 
 def _column(arrow: Any, values: list[object]) -> Any:

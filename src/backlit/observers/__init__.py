@@ -5,6 +5,7 @@ An observer is called with every Progress; returning True asks the loop to stop.
 """
 
 from .checkpoints import Checkpoints as Checkpoints
+from .checkpoints import kept_files as kept_files
 from .checkpoints import kept_steps as kept_steps
 from .checkpoints import marks_of as marks_of
 from .checkpoints import newest_at as newest_at

@@ -107,13 +107,20 @@ def marks_of(data: Dataset) -> dict[str, str]:
 
 
 def kept_steps(folder: Path) -> list[int]:
-    """The updates at which a folder holds checkpoints, the newest first; none if it is no such folder."""
-    return [_step(file) for file in _checkpoints(folder)]
+    """The updates at which a folder holds checkpoints, the newest first."""
+    return [_step(file) for file in kept_files(folder)]
+
+
+def kept_files(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the newest first; none if it is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted((file for file in folder.iterdir() if NAME.fullmatch(file.name)), reverse=True)
 
 
 def newest_at(folder: Path, step: int | None = None) -> Contents | None:
     """The newest whole checkpoint at or before ``step`` (of all, without it); None if there is none."""
-    for file in _checkpoints(folder):
+    for file in kept_files(folder):
         if step is not None and _step(file) > step:
             continue
         try:
@@ -144,7 +151,7 @@ class Keeper:
         those of another run.
         """
         self.written_step = state.step
-        files = _checkpoints(self.folder)
+        files = kept_files(self.folder)
         if files and not self.wanted.resume:
             raise BadInput(
                 f"checkpoint: {self.folder} holds a run at update {_step(files[0])}. Go on with it by --resume "
@@ -198,7 +205,7 @@ class Keeper:
                 if state.step != self.written_step and (state.step == self.seen or inside):
                     self._write(state)
                 elif state.step != self.written_step and self.wanted.keep:
-                    files = _checkpoints(self.folder)
+                    files = kept_files(self.folder)
                     remains = f"goes on from update {_step(files[0])}, the newest" if files else "begins anew"
                     _say(f"there is none of update {state.step}: --resume (resume=True) {remains}.")
         finally:
@@ -221,7 +228,7 @@ class Keeper:
                 self.warned_at = monotonic()
             return
         self.written_step = state.step
-        for old in _checkpoints(self.folder)[self.wanted.keep :]:
+        for old in kept_files(self.folder)[self.wanted.keep :]:
             with suppress(OSError):
                 old.unlink()
 
@@ -289,13 +296,6 @@ def _with_states(record: Mapping[str, Any], others: Sequence[State]) -> dict[str
         name: others[value["state"]] if isinstance(value, dict) and value.keys() == {"state"} else value
         for name, value in record.items()
     }
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """The newest first."""
-    if not folder.is_dir():
-        return []
-    return sorted((file for file in folder.iterdir() if NAME.fullmatch(file.name)), reverse=True)
 
 
 def _step(file: Path) -> int:
