@@ -138,6 +138,14 @@ def test_what_cannot_be_imported(text, match, tmp_path):
         run([tmp_path / "t.csv"], tmp_path / "to", share=0.0)
 
 
+def test_after_a_refusal_the_mended_file_goes_into_the_same_folder(tmp_path):
+    write_csv(tmp_path / "1.csv", [["1", "2"], ["3", "4"], ["5", ""]], ["a", "b"])
+    with pytest.raises(bl.BadInput, match="without a finite value"):
+        run([tmp_path / "1.csv"], tmp_path / "to", "b")
+    write_csv(tmp_path / "1.csv", [["1", "2"], ["3", "4.5"], ["5", "6"]], ["a", "b"])
+    assert run([tmp_path / "1.csv"], tmp_path / "to", "b", share=0)[1] == {"train": 3, "test": 0}
+
+
 def test_the_command_and_training_on_its_folder(tmp_path):
     *_, rows = table()
     write_csv(tmp_path / "t.csv", rows, ["a", "b", "colour", "name", "answer"])

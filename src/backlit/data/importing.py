@@ -51,8 +51,12 @@ def import_tables(
     try:
         state = _resumed(folder, job)
         if "preparation" not in state:
-            seen = _look(paths, folder, names, position, state, report)
-            state = {**job, **learned(seen, names, position, paths[0]), "written": 0}
+            try:
+                seen = _look(paths, folder, names, position, state, report)
+                state = {**job, **learned(seen, names, position, paths[0]), "written": 0}
+            except BadInput:  # once the files are mended they are others, and begin anew
+                (folder / STATE).unlink()
+                raise
             _store_state(folder, state)
         preparation = Preparation.from_record(state["preparation"])
         _write(paths, folder, preparation, position, state, report)
