@@ -1,6 +1,6 @@
 """The estimators beside scikit-learn's: cross-validated scores; and two fits in two threads. Times: estimator_speed.py.
 
-    python benchmarks/estimators.py [scores|threads ...] [--seeds 20]
+    python benchmarks/estimators.py [--only scores|threads] [--seeds 20]
 
 Both sides get the same folds, seeds and default parameters. A score is "not worse" if the mean difference over the
 seeds is above minus two of its standard errors.
@@ -81,12 +81,14 @@ def threads():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="*", choices=["threads", "scores"], default=["threads", "scores"])
+    parser.add_argument("--only", choices=["threads", "scores"])
     parser.add_argument("--seeds", type=int, default=20)
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    for what in chosen.what:
-        scores(chosen.seeds) if what == "scores" else threads()
+    if chosen.only != "scores":
+        threads()
+    if chosen.only != "threads":
+        scores(chosen.seeds)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ template <class T>
 struct Rule {
   Optimizer optimizer;
   bool nesterov;
-  T rate, momentum;  // sgd knows no rate: its gradients arrive multiplied by it, Plan::row_scales
-  T take1, keep2, take2;  // 1 - beta1, beta2, 1 - beta2
-  T scale, epsilon;              // of the moments as they are: the corrections for t are in these two
-  T l2, decay;  // both of weights only: what is added to the gradient, and taken from W, is so many times W
+  T rate, momentum;        // sgd knows no rate: its gradients arrive multiplied by it, Plan::row_scales
+  T take1, keep2, take2;   // 1 - beta1, beta2, 1 - beta2
+  T scale, epsilon;        // of the moments as they are: the corrections for t are in these two
+  T l2, decay;             // both of weights only: what is added to the gradient, and taken from W, is so many times W
   T* squares;   // one register: the squares of the reduced gradient, without L2, are added to it; null: nobody asked
 };
 
