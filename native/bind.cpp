@@ -120,10 +120,10 @@ struct Core {
     double* losses;
     nb::object result = as_numpy(steps, losses);
     Turn turn(busy);
-    for (long done = 0; done < steps;) {
+    for (Place place; place.step < steps;) {
       {
         nb::gil_scoped_release release;
-        done += engine.advance(batches, done, losses, measured, SLICE_SECONDS);
+        engine.advance(batches, place, losses, measured, SLICE_SECONDS);
       }
       if (PyErr_CheckSignals()) throw nb::python_error();
     }

@@ -23,6 +23,8 @@ double seconds_since(Clock::time_point start) {
 // Multiply-adds per thread and step from which on a further thread saves more than the meetings cost; and from which on
 // it may, which then is tried. Smaller steps would gain too, but less than a second training beside them does.
 constexpr double WORTH_A_THREAD = 3e6, WORTH_A_TRIAL = 1.6e6;
+// Rows of a piece for each thread: so many that reading the weights and the gradient once more is a small part of it.
+constexpr long PIECE_ROWS = 768;
 // A thread for predicting is made anew for each call of run.
 constexpr double WORTH_A_PREDICTING_THREAD = 1e7;
 // Rows of a block, so that the outputs of wide layers stay in the cache; and multiply-adds between two looks for Ctrl-C.
@@ -96,140 +98,178 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) {
   rule.decay = T(rate * o.weight_decay);
 }
 
-// Where the rows of a step's batch begin.
+// Where `count` rows of a step's batch begin, from its row `first` on.
 template <class T>
-void Engine<T>::find_rows(const Batches<T>& batches, long step, const T** rows) const {
-  const long* numbers = batches.x_rows + step * batches.batch;
-  for (long b = 0; b < batches.batch; ++b) rows[b] = batches.x + numbers[b] * inputs_;
+void Engine<T>::find_rows(const Batches<T>& batches, long step, Span some, const T** rows) const {
+  const long* numbers = batches.x_rows + step * batches.batch + some.first;
+  for (long b = 0; b < some.count; ++b) rows[b] = batches.x + numbers[b] * inputs_;
 }
 
+// The rows of a piece of a batch.
 template <class T>
-void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, long step) {
+Span Engine<T>::piece_of(long batch, long piece) const {
+  const long first = batch * piece / pieces_;
+  return {first, batch * (piece + 1) / pieces_ - first};
+}
+
+// Makes the plan that of the next piece, and looks up where the rows of the one after it are.
+template <class T>
+void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, Place& place) {
   const long batch = batches.batch, stride = network_.padded_outputs();
-  const long* data_rows = batches.data_rows + step * batch;
-  std::swap(plan.input_rows, plan.next_rows);
-  find_rows(batches, std::min(step + 1, batches.steps - 1), plan.next_rows);
+  const long* data_rows = batches.data_rows + place.step * batch;
   double weight_sum = batch;
   if (weights_) {
-    weight_sum = 0;
-    for (long b = 0; b < batch; ++b) weight_sum += (*weights_)[data_rows[b]];
+    if (place.piece == 0) {
+      place.weight_sum = 0;
+      for (long b = 0; b < batch; ++b) place.weight_sum += (*weights_)[data_rows[b]];
+    }
+    weight_sum = place.weight_sum;
   }
-  set_rule(plan.rule, batches.rates[step], weight_sum);
+  set_rule(plan.rule, batches.rates[place.step], weight_sum);
+  std::swap(plan.input_rows, plan.next_rows);
+  Span next = {0, batch};
+  long step_of_next = std::min(place.step + 1, batches.steps - 1);
+  if (pieces_ > 1) {
+    const Span some = piece_of(batch, place.piece);
+    const bool is_last = place.piece + 1 == pieces_;
+    if (!is_last) plan.rule.optimizer = Optimizer::none;
+    if (!is_last) step_of_next = place.step;
+    next = piece_of(batch, is_last ? 0 : place.piece + 1);
+    plan.begun = place.piece ? plan.gradient : nullptr;
+    plan.batch = some.count;
+    data_rows += some.first;
+  }
+  find_rows(batches, step_of_next, next, plan.next_rows);
   // A batch in which nothing weighs has no loss and no gradient.
   const double reduction = !mean_ ? 1 : weight_sum > 0 ? 1 / weight_sum : 0;
-  for (long b = 0; b < batch; ++b) {
+  for (long b = 0; b < plan.batch; ++b) {
     plan.target_rows[b] = targets_.get() + data_rows[b] * stride;
     shares_[b] = weights_ ? double((*weights_)[data_rows[b]]) * reduction : reduction;
     plan.row_scales[b] = T(shares_[b] * delta_factor_);
   }
 }
 
+// A piece is done: adds its losses, and after the last one writes down those of the batch.
 template <class T>
-double Engine<T>::reduced_loss(const Plan<T>& plan) const {
-  double sum = 0;
-  for (long b = 0; b < plan.batch; ++b) sum += double(plan.row_losses[b]) * shares_[b];
-  return sum;
+void Engine<T>::account(const Plan<T>& plan, long threads, Place& place, double* losses, double* squares) {
+  double loss = place.loss, rows = place.squares;
+  for (long b = 0; b < plan.batch; ++b) loss += double(plan.row_losses[b]) * shares_[b];
+  for (long b = 0; squares && b < plan.batch; ++b) rows += double(plan.row_squares[b]);
+  if (pieces_ > 1) {
+    const bool is_last = ++place.piece == pieces_;
+    place.loss = is_last ? 0 : loss;
+    place.squares = is_last ? 0 : rows;
+    if (!is_last) return;
+    place.piece = 0;
+  }
+  if (squares) {
+    double batch = 0;
+    for (long thread = 0; thread < threads; ++thread)
+      for (long lane = 0; lane < kernels_.lanes; ++lane) batch += double(plan.squares[thread][lane]);
+    if (plan.batch == 1) batch = rows;  // one row is the batch, and narrow layers then sum nothing
+    squares[2 * place.step] = rows / (delta_factor_ * delta_factor_);
+    squares[2 * place.step + 1] = batch / (delta_factor_ * delta_factor_);
+  }
+  losses[place.step++] = loss;
+  ++update_;
 }
 
 template <class T>
-void Engine<T>::reduced_squares(const Plan<T>& plan, long threads, double* squares) const {
-  double rows = 0, batch = 0;
-  for (long b = 0; b < plan.batch; ++b) rows += double(plan.row_squares[b]);
-  for (long thread = 0; thread < threads; ++thread)
-    for (long lane = 0; lane < kernels_.lanes; ++lane) batch += double(plan.squares[thread][lane]);
-  if (plan.batch == 1) batch = rows;  // one row is the batch, and narrow layers then sum nothing
-  squares[0] = rows / (delta_factor_ * delta_factor_);
-  squares[1] = batch / (delta_factor_ * delta_factor_);
-}
-
-template <class T>
-long Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares,
+void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, double* losses, double* squares,
                     double seconds, long threads) {
-  MeetingPlace place(threads);
-  plan.meeting = {MeetingPlace::wait_at, &place};
+  MeetingPlace meeting(threads);
+  plan.meeting = {MeetingPlace::wait_at, &meeting};
   const auto start = Clock::now();
-  const double work = double(network_.parameter_count()) * batches.batch;
-  const long between_looks = 1 + long(BETWEEN_LOOKS / work);
-  long step = from, next_look = from + between_looks;
+  const long between_looks = 1 + long(BETWEEN_LOOKS * double(pieces_) / work_of(batches.batch));
+  long to_look = between_looks;
   bool more = true;  // written by thread 0 between two meetings, read by the others after the second
   std::exception_ptr failure;  // of thread 0, kept until the others have gone home
   const auto next = [&] {
-    more = step < batches.steps;
-    if (step == next_look) {
+    more = place.step < batches.steps;
+    if (to_look-- == 0) {
       more = more && seconds_since(start) <= seconds;
-      next_look += between_looks;
+      to_look = between_looks - 1;
     }
     try {
-      if (more) prepare(plan, batches, step);
+      if (more) prepare(plan, batches, place);
       for (long i = 0; squares && i < threads; ++i) std::fill_n(plan.squares[i], kernels_.lanes, T(0));
     } catch (const BadInput&) {
       failure = std::current_exception();
       more = false;
     }
   };
-  const auto work_of = [&](long thread) {
+  const auto share_of = [&](long thread) {
     FlushTinyToZero guard;
     for (;;) {
       if (thread == 0) next();
-      if (threads > 1) place.wait();
+      if (threads > 1) meeting.wait();
       if (!more) return;
       (squares ? kernels_.measured_step : kernels_.step)(plan, thread, threads);
-      if (threads > 1) place.wait();
-      if (thread == 0) {
-        if (squares) reduced_squares(plan, threads, squares + 2 * step);
-        losses[step++] = reduced_loss(plan);
-        ++update_;
-      }
+      if (threads > 1) meeting.wait();
+      if (thread == 0) account(plan, threads, place, losses, squares);
     }
   };
-  if (threads == 1 || !run_team(threads, work_of)) {
+  if (threads == 1 || !run_team(threads, share_of)) {
     threads = 1;
-    work_of(0);
+    share_of(0);
   }
   if (failure) std::rethrow_exception(failure);
-  return step - from;
 }
 
 // Whether the zeros of x are to be left out in this call's steps: as many as in the first rows of its first batch.
 template <class T>
-bool Engine<T>::has_many_zeros(const Batches<T>& batches, long from) const {
+bool Engine<T>::has_many_zeros(const Batches<T>& batches, long step) const {
   if (batches.batch > most_sparse_rows || inputs_ < SPARSE_INPUTS) return false;
   const long rows = std::min(batches.batch, SPARSE_SAMPLE), most = long(SPARSE_SHARE * double(rows * inputs_));
   long others = 0;
   for (long b = 0; b < rows && others <= most; ++b) {
-    const T* x = batches.x + batches.x_rows[from * batches.batch + b] * inputs_;
+    const T* x = batches.x + batches.x_rows[step * batches.batch + b] * inputs_;
     others += inputs_ - std::count(x, x + inputs_, T(0));
   }
   return others <= most;
 }
 
-// For steps of `work` multiply-adds, a thread for each `worth` of them, as far as the cores go.
+// Multiply-adds of the forward pass of so many rows.
 template <class T>
-long Engine<T>::threads_for(double work, double worth, long cores) const {
-  return threads_ > 0 ? threads_ : std::clamp(long(work / worth), 1L, cores);
+double Engine<T>::work_of(long rows) const {
+  return double(network_.parameter_count()) * double(rows);
+}
+
+// A thread for each `worth` of a step's work, as far as the cores go; one where its share of a piece would be less.
+template <class T>
+long Engine<T>::threads_for(long batch, double worth, long cores) const {
+  if (threads_ > 0) return threads_;
+  return work_of(PIECE_ROWS) < worth ? 1 : std::clamp(long(work_of(batch) / worth), 1L, cores);
 }
 
 template <class T>
-long Engine<T>::advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds) {
+void Engine<T>::advance(const Batches<T>& batches, Place& place, double* losses, double* squares, double seconds) {
+  if (place.step == batches.steps) return;
   const AtWork mark;
   const bool measured = squares != nullptr;
-  const double work = double(network_.parameter_count()) * batches.batch;
+  const long batch = batches.batch;
   // Squared gradients are added up thread by thread: their bits must not depend on the clock, nor on other engines.
   const long cores = measured ? usable_cores() : std::max(1L, usable_cores() / at_work);
-  const long sure = threads_for(work, WORTH_A_THREAD, cores), most = threads_for(work, WORTH_A_TRIAL, cores);
+  const long sure = threads_for(batch, WORTH_A_THREAD, cores), most = threads_for(batch, WORTH_A_TRIAL, cores);
   const bool by_pace = sure == 1 && most > 1 && !measured;
   const long threads = by_pace ? pace_.threads(most) : sure;
-  Plan<T>& plan = network_.plan_for(batches.batch, threads, measured);
+  if (place.piece == 0) pieces_ = (batch + PIECE_ROWS * threads - 1) / (PIECE_ROWS * threads);
+  if (pieces_ > 1 && !gradient_.get()) gradient_ = network_.zeros();
+  const long most_rows = (batch + pieces_ - 1) / pieces_;  // of a piece
+  Plan<T>& plan = network_.plan_for(most_rows, threads, measured);
   plan.parameters = parameters_.get();
-  shares_.resize(batches.batch);
-  find_rows(batches, from, plan.next_rows);
-  plan.sparse = has_many_zeros(batches, from);
+  plan.gradient = gradient_.get();
+  plan.begun = nullptr;
+  shares_.resize(most_rows);
+  find_rows(batches, place.step, piece_of(batch, place.piece), plan.next_rows);
+  plan.sparse = has_many_zeros(batches, place.step);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
-  if (!by_pace) return run(plan, batches, from, losses, squares, seconds, threads);
+  if (!by_pace) return run(plan, batches, place, losses, squares, seconds, threads);
+  const auto rows_done = [&] { return place.step * batch + piece_of(batch, place.piece).first; };
+  const long before = rows_done();
   const auto start = Clock::now();
-  const long steps = run(plan, batches, from, losses, squares, pace_.at_most(seconds), threads);
-  pace_.took(threads, seconds_since(start), work * double(steps));
-  return steps;
+  run(plan, batches, place, losses, squares, pace_.at_most(seconds), threads);
+  pace_.took(threads, seconds_since(start), work_of(rows_done() - before));
 }
 
 template <class T>

@@ -30,6 +30,18 @@ struct Batches {
   long steps, batch;
 };
 
+struct Span {
+  long first, count;
+};
+
+// How far a call has come. A large batch is gone through in pieces, so that what they hand on stays in the cache, and so
+// that a call may end between two of them: nothing moves before the last one.
+struct Place {
+  long step = 0, piece = 0;      // the next to be done
+  double weight_sum = 0;         // of the step's batch, once its first piece is begun
+  double loss = 0, squares = 0;  // of the pieces done: the reduced loss, and the squares of the rows' gradients
+};
+
 template <class T>
 class Engine {
  public:
@@ -38,10 +50,11 @@ class Engine {
   Engine(const Specification& network, const OptimizerSettings& optimizer, const T* parameters, const T* const* slots,
          long update, const T* targets, const T* weights, long rows, long threads);
 
-  // Runs batches [from, steps) and returns how many it finished: all of them, or fewer when `seconds` are over.
+  // Goes on from `place`, to the end of the batches or until `seconds` are over. One place at a time: where it is given up
+  // in the middle of a step, that step has not been.
   // losses (steps): reduced loss of each batch before its update. squares (steps, 2), or null: of each batch
   // Σ ‖c_i·g_i‖² and ‖Σ c_i·g_i‖² over its rows i, with c_i the sample weight times the reduction, without L2.
-  long advance(const Batches<T>& batches, long from, double* losses, double* squares, double seconds);
+  void advance(const Batches<T>& batches, Place& place, double* losses, double* squares, double seconds);
 
   void parameters(T* flat) const { network_.unpack(parameters_.get(), flat); }
   void slot(long i, T* flat) const { network_.unpack(slots_[i].get(), flat); }
@@ -52,15 +65,16 @@ class Engine {
   long inputs() const { return inputs_; }
 
  private:
-  void find_rows(const Batches<T>& batches, long step, const T** rows) const;
-  void prepare(Plan<T>& plan, const Batches<T>& batches, long step);
+  void find_rows(const Batches<T>& batches, long step, Span some, const T** rows) const;
+  Span piece_of(long batch, long piece) const;
+  void prepare(Plan<T>& plan, const Batches<T>& batches, Place& place);
+  void account(const Plan<T>& plan, long threads, Place& place, double* losses, double* squares);
   void set_rule(Rule<T>& rule, double rate, double weight_sum);
-  double reduced_loss(const Plan<T>& plan) const;
-  void reduced_squares(const Plan<T>& plan, long threads, double* squares) const;
-  long run(Plan<T>& plan, const Batches<T>& batches, long from, double* losses, double* squares, double seconds,
+  void run(Plan<T>& plan, const Batches<T>& batches, Place& place, double* losses, double* squares, double seconds,
            long threads);
-  long threads_for(double work, double worth, long cores) const;
-  bool has_many_zeros(const Batches<T>& batches, long from) const;
+  double work_of(long rows) const;
+  long threads_for(long batch, double worth, long cores) const;
+  bool has_many_zeros(const Batches<T>& batches, long step) const;
 
   const Kernels<T>& kernels_;
   PackedNetwork<T> network_;
@@ -68,10 +82,12 @@ class Engine {
   const bool mean_;
   const long inputs_, rows_, threads_;
   Array<T> parameters_, targets_;
+  Array<T> gradient_;  // packed, for batches of several pieces; empty before the first of them
   std::vector<Array<T>> slots_;
   std::optional<Array<T>> weights_;
   long update_;
-  // Of the batch being run: what each row counts for in its loss, and what the deltas carry besides.
+  long pieces_ = 1;  // of each batch, until a step begins in another call
+  // Of the piece being run: what each row counts for in its loss, and what the deltas carry besides.
   std::vector<double> shares_;
   double delta_factor_ = 1;
   Pace pace_;

@@ -47,13 +47,14 @@ class PackedNetwork {
  public:
   PackedNetwork(const Specification& network, const Kernels<T>& kernels);
 
-  // The plan for batches of `batch` rows; allocates only where an earlier batch was smaller. measured: with room for the
+  // The plan for steps or pieces of `batch` rows; allocates only where an earlier batch was smaller. measured: with room for the
   // squares of gradients (Plan::squares).
   Plan<T>& plan_for(long batch, long threads, bool measured = false);
 
   // flat: per layer W (fan_in, fan_out) in C order, then b (fan_out)
   Array<T> packed(const T* flat) const;
   void unpack(const T* packed, T* flat) const;
+  Array<T> zeros() const { return Array<T>(packed_count_); }  // packed
 
   long parameter_count() const { return parameter_count_; }
   long padded_outputs() const { return round_up(layers_.back().fan_out, lanes_); }

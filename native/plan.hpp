@@ -20,7 +20,7 @@ enum class Loss {
   cross_entropy,
   poisson
 };
-enum class Optimizer { sgd, momentum, adam };
+enum class Optimizer { none, sgd, momentum, adam };  // none: the gradient is summed up and nothing moves
 
 // How one parameter moves, for one step; see Optimizer rules in kernels/update.hpp.
 template <class T>
@@ -62,9 +62,11 @@ struct Plan {
   Loss loss;
   bool narrow;             // every layer is one single panel
   bool sparse;             // the first layer leaves zeros of x out: the same bits, sooner where there are many
-  long batch;              // rows of this step
+  long batch;              // rows of this step, or of this piece of it
   T* parameters;           // packed, all layers
   T* slots[2];             // same packing; where the optimizer has none, = parameters, untouched
+  T* gradient;             // same packing: its sum over the pieces of a batch; unused where the batch is one piece
+  const T* begun;          // = gradient from the second piece on, null in the first one
   const T** input_rows;    // (batch): rows of x, fan_in of the first layer each
   const T** next_rows;     // (batch): those of the next step, to be fetched from memory meanwhile
   const T** target_rows;   // (batch): rows of y, padded to whole registers

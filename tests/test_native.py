@@ -17,7 +17,7 @@ from ladder import NETWORKS, OPTIMIZERS, batch, far, states
 from requires import requires
 
 import backlit as bl
-from backlit.engines import native
+from backlit.engines import native, reference
 
 requires("native", native.availability() == "ready", native.availability())
 
@@ -63,6 +63,26 @@ def test_every_optimizer_at_many_batch_sizes(name, rows, dtype):
     for slot, values in trace.after.slots.items():
         assert far(opened.state().slots[slot], values) < CLOSE[dtype]
     assert loss == pytest.approx(trace.loss, rel=1e-12 if dtype == "float64" else 3e-6)
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("rows", [768, 769, 2500])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_large_batch_is_one_step_though_it_is_gone_through_in_pieces(name, rows, dtype):
+    """Two steps of a batch from 40 rows with weights; the sizes of its gradients too."""
+    net, opt = NETWORKS["wide"], OPTIMIZERS[name]
+    x, y, weights = batch(net, 40)
+    state, data = states(net, opt, dtype), bl.Dataset(x.astype(dtype), y.astype(dtype), weights)
+    chosen = np.random.default_rng(rows).integers(0, 40, (2, rows))
+    opened, plain = (module.Engine(net, opt, state, data) for module in (native, reference))
+    (losses, squares), (their_losses, their_squares) = (each.advance_measured(chosen) for each in (opened, plain))
+    ours, theirs = opened.state(), plain.state()
+    change, their_change = (each.parameters.astype(float) - state.parameters for each in (ours, theirs))
+    assert far(change, their_change) < CLOSE[dtype]
+    assert all(far(ours.slots[slot], values) < CLOSE[dtype] for slot, values in theirs.slots.items())
+    near = 1e-11 if dtype == "float64" else 1e-4
+    assert losses == pytest.approx(their_losses, rel=near)
+    assert squares == pytest.approx(their_squares, rel=near)
 
 
 @pytest.mark.parametrize("dtype", CLOSE)
@@ -180,7 +200,7 @@ def test_what_is_not_finite_is_not_hidden(bad):
 def test_the_smallest_numbers_survive_in_the_caller():
     code = """
 import numpy as np, backlit as bl
-from backlit.engines import native
+from backlit.engines import native, reference
 net = bl.Network([4, 3, 2])
 data = bl.Dataset(np.ones((9, 4)), np.ones((9, 2)))
 opened = native.Engine(net, bl.Adam(1e-3), bl.initial_state(net, bl.Adam(1e-3)), data)
@@ -238,25 +258,35 @@ def test_the_core_itself_refuses_what_would_crash_it():
             core.advance(*arguments)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of the memory as Linux has it")
 def test_a_short_memory_is_an_error_not_a_crash():
-    net = bl.Network([2, 2**20, 2])
-    state = bl.State(net.sizes, np.zeros(net.n_parameters, np.float32))
-    opened = native.Engine(net, bl.SGD(1.0), state, bl.Dataset(np.zeros((4, 2)), np.zeros((4, 2))))
-    with pytest.raises(MemoryError):
-        opened.advance(np.zeros((1, 2**26), np.int64))
-    assert np.isfinite(opened.advance(np.zeros((1, 2), np.int64))).all()
+    code = """
+import resource
+import numpy as np, backlit as bl
+from backlit.engines import native
+net = bl.Network([2, 2**18, 2])
+state = bl.State(net.sizes, np.zeros(net.n_parameters, np.float32))
+opened = native.Engine(net, bl.SGD(1.0), state, bl.Dataset(np.zeros((4, 2)), np.zeros((4, 2))), threads=1)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, used + 2**29))
+try:
+    opened.advance(np.zeros((1, 700), np.int64))  # its outputs alone: 700 MiB
+except MemoryError:
+    print("refused", np.isfinite(opened.advance(np.zeros((1, 2), np.int64))).all())
+"""
+    assert python(code) == "refused True\n"
 
 
 # --- threads, processes, signals -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["wide", "digits", "mixed", "no-hidden", "one-unit"])
-@pytest.mark.parametrize("rows", [3, 40, 400])
+@pytest.mark.parametrize("rows", [3, 40, 400, 2000])
 def test_the_same_bits_with_any_number_of_threads(name, rows):
     results = []
     for threads in (1, 2, 3, 8, None):  # None: as many as pay, found out by trying
         opened, *_ = engine(NETWORKS[name], bl.Adam(0.1), "float32", threads=threads)
-        losses = opened.advance(np.random.default_rng(0).integers(0, 40, (20, rows)))
+        losses = opened.advance(np.random.default_rng(0).integers(0, 40, (20 if rows < 2000 else 3, rows)))
         state = opened.state()
         results.append([losses, state.parameters, *state.slots.values()])
     for other in results[1:]:
@@ -313,7 +343,7 @@ def test_one_engine_in_two_threads_is_refused():
 def test_a_forked_process_goes_on():
     code = """
 import os, numpy as np, backlit as bl
-from backlit.engines import native
+from backlit.engines import native, reference
 net = bl.Network([300, 200, 10])
 data = bl.Dataset(np.random.default_rng(0).random((50, 300)), np.zeros((50, 10)))
 opened = native.Engine(net, bl.SGD(0.01), bl.initial_state(net), data, threads=2)
@@ -358,13 +388,32 @@ def test_ctrl_c_stops_a_long_call_between_two_steps(threads):
     assert np.array_equal(again.state().parameters, opened.state().parameters)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_stops_a_huge_step_as_if_it_had_not_begun(threads):
+    net = bl.Network([784, 512, 10], hidden="relu", output="softmax", loss="cross_entropy")
+    opened, state, *_ = engine(net, bl.Adam(0.01), "float32", threads=threads)
+    huge = np.random.default_rng(0).integers(0, 40, (1, 400_000))  # a step of some seconds
+    sender = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    sender.start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        opened.advance(huge)
+    assert time.perf_counter() - start < 0.3 + 0.2
+    assert opened.state().step == state.step
+    again, *_ = engine(net, bl.Adam(0.01), "float32", threads=threads)
+    for each in (opened, again):
+        each.advance(huge[:, :1000])
+    assert np.array_equal(opened.state().parameters, again.state().parameters)
+
+
 # --- instruction sets ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", native.instruction_sets()[1])
 def test_the_ladder_with_every_instruction_set(name):
     tests = [str(HERE / name) for name in ("test_engines.py", "test_native.py", "test_native_zeros.py")]
-    wanted = "native and (one_step or every_optimizer or every_width or alone or same_bits_as)"
+    wanted = "native and (one_step or every_optimizer or large_batch or every_width or alone or same_bits_as)"
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *tests, "-k", f"{wanted} and not instruction_set"],
         env={**os.environ, "BACKLIT_ISA": name},

@@ -146,7 +146,7 @@ INLINE void update_sparse_panels(const Plan<T>& plan, Parameters<T> all, long th
   const auto [begin, end] = part({0, layer.fan_in}, thread, threads);
   const auto panels_from = [&](long panel) INLINED {
     return PanelUpdate<T>{plan.input_rows, layer.delta_rows, panel * width, plan.batch,
-                          all + (layer.weights + panel * size), plan.rule};
+                          all + (layer.weights + panel * size), nullptr, plan.rule};
   };
   const T* const* next = plan.next_rows;
   for (long panel = 0; panel < layer.doubles; panel += SPARSE_PANELS) {

@@ -182,7 +182,8 @@ template <class T, Optimizer KIND>
 void update_layer(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& layer = plan.layers[l];
   const T* const* a = l ? plan.layers[l - 1].output_rows : plan.input_rows;
-  const Parameters<T> all = {plan.parameters, plan.slots[0], plan.slots[1]};
+  T* const values = KIND == Optimizer::none ? plan.gradient : plan.parameters;
+  const Parameters<T> all = {values, plan.slots[0], plan.slots[1]};
   if (l == 0 && plan.sparse)
     update_sparse_panels<T, KIND>(plan, all, thread, threads);
   else
@@ -190,16 +191,18 @@ void update_layer(const Plan<T>& plan, long l, long thread, long threads) {
   if (layer.strips && thread == 0) {
     using Sizes = Indices<__integer_pack(STRIP_SIZES<T>)...>;
     const PanelUpdate<T> u = {a, layer.delta_rows, layer.fan_out - layer.strips, plan.batch,
-                              all + layer.strip_start, plan.rule};
+                              all + layer.strip_start, begun_at(plan, layer.strip_start), plan.rule};
     update_strips_of<T, KIND>(layer.strips, Sizes{})(u, layer.fan_in, layer.strip_stride);
   }
   if (thread == threads - 1)
-    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases, plan.rule);
+    update_biases<T, KIND>(layer.delta_rows, layer.fan_out, plan.batch, all + layer.biases,
+                           begun_at(plan, layer.biases), plan.rule);
 }
 
 template <class T>
 INLINE void update(const Plan<T>& plan, long l, long thread, long threads) {
-  const auto run = plan.rule.optimizer == Optimizer::sgd        ? update_layer<T, Optimizer::sgd>
+  const auto run = plan.rule.optimizer == Optimizer::none       ? update_layer<T, Optimizer::none>
+                   : plan.rule.optimizer == Optimizer::sgd      ? update_layer<T, Optimizer::sgd>
                    : plan.rule.optimizer == Optimizer::momentum ? update_layer<T, Optimizer::momentum>
                                                                 : update_layer<T, Optimizer::adam>;
   run(plan, l, thread, threads);

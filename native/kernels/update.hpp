@@ -34,9 +34,10 @@ INLINE void add_squares(const Vec<T>* v, T* squares) {
   store(squares, sum);
 }
 
-// Moves one register of parameters. L2 has been added to the gradient before; `decay` is zero for biases.
+// Moves one register of parameters; without an optimizer, keeps the gradient there. L2 has been added to the gradient before; `decay` is zero for biases.
 template <class T, Optimizer KIND>
 INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T decay) {
+  if (KIND == Optimizer::none) return store(at.value, gradient);
   Vec<T> w = load(at.value);
   if (KIND == Optimizer::sgd) w -= gradient;
   if (KIND == Optimizer::momentum) {
@@ -61,8 +62,9 @@ INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T deca
 // The same for COUNT registers side by side, of weights.
 template <class T, Optimizer KIND, int COUNT>
 INLINE void apply_to_weights(Vec<T>* gradient, Parameters<T> at, const Rule<T>& rule) {
-  if (rule.squares) add_squares<T, COUNT>(gradient, rule.squares);
-  if (rule.l2 != T(0)) {
+  constexpr bool moves = KIND != Optimizer::none;
+  if (moves && rule.squares) add_squares<T, COUNT>(gradient, rule.squares);
+  if (moves && rule.l2 != T(0)) {
     UNROLL for (int i = 0; i < COUNT; ++i) gradient[i] += rule.l2 * load(at.value + i * LANES<T>);
     asm("" ::: "memory");  // or GCC would load all of W ahead of both loops, and spill it
   }
@@ -76,8 +78,15 @@ struct PanelUpdate {
   const T* const* delta;  // (batch)
   long column, batch;     // the panel's first output; rows of the batch
   Parameters<T> at;
+  const T* begun;         // the sums over the pieces of the batch before this one, from the panel's beginning; or null
   Rule<T> rule;
 };
+
+// What the sums of COUNT registers begin with.
+template <class T, int COUNT>
+INLINE void begin_sums(Vec<T>* sum, const T* begun, long offset) {
+  UNROLL for (int i = 0; i < COUNT; ++i) sum[i] = begun ? load(begun + offset + i * LANES<T>) : Vec<T>{};
+}
 
 // sum (INPUTS, NV registers) += aᵀ · delta over rows [begin, end) of the batch.
 template <class T, int NV, int INPUTS>
@@ -103,17 +112,20 @@ void update_tiles(const PanelUpdate<T>& u, long first, long tiles) {
     for (; first < end; first += INPUTS) {
       if (u.batch >= PREFETCH_ROWS)
         UNROLL for (int i = 0; i < COUNT; ++i) __builtin_prefetch(u.at.value + (first * NV + i) * LANES<T>, 1);
-      Vec<T> sum[COUNT] = {};
+      Vec<T> sum[COUNT];
+      begin_sums<T, COUNT>(sum, u.begun, first * NV * LANES<T>);
       add_products<T, NV, INPUTS>(sum, u, first, 0, u.batch);
       apply_to_weights<T, KIND, COUNT>(sum, u.at + first * NV * LANES<T>, rule);
     }
   } else {
     // Adam's root and quotient keep the divider busy for as long as a few rows keep the multipliers: a tile is moved
     // while the next one is summed, one register at a time between the rows.
-    Vec<T> waiting[COUNT] = {};
+    Vec<T> waiting[COUNT];
+    begin_sums<T, COUNT>(waiting, u.begun, first * NV * LANES<T>);
     add_products<T, NV, INPUTS>(waiting, u, first, 0, u.batch);
     for (first += INPUTS; first < end; first += INPUTS) {
-      Vec<T> sum[COUNT] = {};
+      Vec<T> sum[COUNT];
+      begin_sums<T, COUNT>(sum, u.begun, first * NV * LANES<T>);
       const Parameters<T> before = u.at + (first - INPUTS) * NV * LANES<T>;
       for (long i = 0, row = 0; i < COUNT; ++i) {
         const long stop = (i + 1) * u.batch / COUNT;
@@ -157,6 +169,10 @@ void update_strips(const PanelUpdate<T>& u, long fan_in, long strip_stride) {
   for (long k = 0; k < fan_in; k += WIDE * LANES<T>) {
     const bool whole = k + WIDE * LANES<T> <= fan_in;
     Vec<T> sum[COLUMNS][WIDE] = {};
+    if (u.begun)
+      UNROLL for (int c = 0; c < COLUMNS; ++c)
+        UNROLL for (int j = 0; j < WIDE; ++j)
+          if (k + j * LANES<T> < fan_in) sum[c][j] = load(u.begun + c * strip_stride + k + j * LANES<T>);
     for (long b = 0; b < u.batch; ++b) {
       Vec<T> x[WIDE];
       if (whole)
@@ -182,11 +198,13 @@ constexpr UpdateStrips<T> update_strips_of(long columns, Indices<C...>) {
 }
 
 template <class T, Optimizer KIND>
-void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T> at, const Rule<T>& rule) {
+void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T> at, const T* begun,
+                   const Rule<T>& rule) {
   constexpr int WIDE = 4;  // sums side by side: one alone would wait for every addition
   for (long n = 0; n < fan_out; n += WIDE * LANES<T>) {
     const long left = (fan_out - n + LANES<T> - 1) / LANES<T>, registers = left < WIDE ? left : WIDE;
     Vec<T> sum[WIDE] = {};
+    for (long j = 0; begun && j < registers; ++j) sum[j] = load(begun + n + j * LANES<T>);
     if (registers == WIDE)
       for (long b = 0; b < batch; ++b) UNROLL for (int j = 0; j < WIDE; ++j) sum[j] += load(delta[b] + n + j * LANES<T>);
     else
@@ -194,10 +212,15 @@ void update_biases(const T* const* delta, long fan_out, long batch, Parameters<T
         for (long b = 0; b < batch; ++b) sum[j] += load(delta[b] + n + j * LANES<T>);
     for (long j = 0; j < registers; ++j) {
       const Vec<T> own = first_lanes<T>(sum[j], fan_out - n - j * LANES<T>);
-      if (rule.squares) add_squares<T, 1>(&own, rule.squares);
+      if (KIND != Optimizer::none && rule.squares) add_squares<T, 1>(&own, rule.squares);
       apply<T, KIND>(sum[j], at + n + j * LANES<T>, rule, T(0));
     }
   }
+}
+
+template <class T>
+INLINE const T* begun_at(const Plan<T>& plan, long offset) {
+  return plan.begun ? plan.begun + offset : nullptr;
 }
 
 // This thread's share of a layer's panels. They are cut along fan_in, so that few panels feed many threads.
@@ -205,9 +228,8 @@ template <class T, Optimizer KIND>
 INLINE void update_panels(const Plan<T>& plan, const Layer<T>& layer, const T* const* a, Parameters<T> all, long thread,
                           long threads) {
   each_panel(layer.doubles, layer.singles, layer.fan_in, thread, threads, [&](long panel, long begin, long end) INLINED {
-    const long column = panel * 2 * LANES<T>;
-    const PanelUpdate<T> u = {a, layer.delta_rows, column, plan.batch, all + (layer.weights + column * layer.fan_in),
-                              plan.rule};
+    const long column = panel * 2 * LANES<T>, offset = layer.weights + column * layer.fan_in;
+    const PanelUpdate<T> u = {a, layer.delta_rows, column, plan.batch, all + offset, begun_at(plan, offset), plan.rule};
     if (panel < layer.doubles)
       update_panel<T, KIND, 2>(u, begin, end);
     else

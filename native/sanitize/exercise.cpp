@@ -18,7 +18,7 @@ struct Case {
   std::vector<Activation> activations;
   Loss loss;
   OptimizerSettings optimizer;
-  long batch;
+  long batch, large_batch;  // the large one is gone through in pieces
   bool many_zeros = false;
 };
 
@@ -54,12 +54,12 @@ std::vector<T> trained(const Case& c, long threads) {
   Engine<T> engine(network, c.optimizer, parameters.data(), slots, 0, y.data(), weights.data(), rows, threads);
   const std::vector<double> rates(steps, 0.01);
   std::vector<double> losses(steps), squares(2 * steps);
-  for (const long batch : {c.batch, 1L, c.batch + 5}) {
+  for (const long batch : {c.batch, 1L, c.batch + 5, c.large_batch}) {
     std::vector<long> numbers(steps * batch);
     for (long& number : numbers) number = std::uniform_int_distribution<long>(0, rows - 1)(random);
     numbers.back() = rows - 1;
     const Batches<T> batches = {x.data(), numbers.data(), numbers.data(), rates.data(), steps, batch};
-    for (long done = 0; done < steps;) done += engine.advance(batches, done, losses.data(), squares.data(), 0.001);
+    for (Place place; place.step < steps;) engine.advance(batches, place, losses.data(), squares.data(), 0.001);
     for (const double loss : losses) demand(std::isfinite(loss), "a loss is not finite");
     for (const double square : squares) demand(std::isfinite(square), "a squared gradient is not finite");
   }
@@ -136,7 +136,7 @@ int main() {
   for (const long width : {1L, 2L, 3L, 5L, 8L, 15L, 18L, 31L, 33L, 36L, 67L})
     for (const auto& [output, loss] : heads) {
       Case c = {{width, 35, width, 3}, {hidden[number % 7], hidden[(number / 7) % 7], output}, loss,
-                optimizers[number % 3], 1 + number % 21};
+                optimizers[number % 3], 1 + number % 21, number % 11 ? 2 : 1601};
       if (number % 5 == 0) c.sizes = {width + 32, 2}, c.activations = {output};
       if (number % 5 == 1) c.sizes = {1 + width % 7, 4, 3}, c.activations = {hidden[number / 5 % 7], output};
       if (number % 3 == 0) c.sizes.front() += 64, c.many_zeros = true;  // which the first layer leaves out
