@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -90,6 +92,75 @@ def test_early_stopping_that_has_spoken_stays_so(tmp_path):
     state, history = fit(opt, early_stopping=1, epochs=50, checkpoints=bl.Checkpoints(tmp_path, resume=True))
     assert same(state, whole)
     assert history == curves
+
+
+class Pressed:
+    """Ctrl-C, for real, when ``call`` of them have been counted."""
+
+    def __init__(self, monkeypatch, owner, name, call, before=False):
+        genuine, self.calls = getattr(owner, name), 0
+
+        def pressing(*given, **more):
+            self.calls += 1
+            if before and self.calls == call:
+                signal.raise_signal(signal.SIGINT)
+            result = genuine(*given, **more)
+            if not before and self.calls == call:
+                signal.raise_signal(signal.SIGINT)
+            return result
+
+        monkeypatch.setattr(owner, name, pressing)
+
+
+@pytest.mark.parametrize("call", range(1, 12))
+@pytest.mark.parametrize("where", ["the engine", "an observer", "the display"])
+def test_ctrl_c_anywhere_leaves_a_checkpoint_that_goes_on_to_the_same_bits(where, call, tmp_path, monkeypatch, capsys):
+    """On small data every stretch ends an epoch: the engine is done with one that no observer has seen."""
+    whole, curves = fit()
+    kept = bl.Checkpoints(tmp_path, every="1h", resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("backlit.training.STRETCH", 1e9)  # a stretch is as long as an epoch lets it be
+        owner, name = {
+            "the engine": (importlib.import_module("backlit.engines.reference").Engine, "advance"),
+            "an observer": (importlib.import_module("backlit.observers.validation").Validation, "__call__"),
+            "the display": (importlib.import_module("backlit.observers.display").Display, "__call__"),
+        }[where]
+        Pressed(patch, owner, name, call + (where == "the engine"))
+        _, history = fit(checkpoints=kept)
+    assert history.interrupted and len(list(tmp_path.glob("step-*"))) == 1
+    assert "there is none" not in capsys.readouterr().err
+    state, resumed = fit(checkpoints=kept)
+    assert "going on from" in capsys.readouterr().err
+    assert same(state, whole)
+    assert resumed == curves
+
+
+def test_ctrl_c_again_does_not_lose_what_is_being_written(tmp_path, monkeypatch):
+    kept = bl.Checkpoints(tmp_path, every="1h")
+
+    def interrupt(progress):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    Pressed(monkeypatch, importlib.import_module("backlit.observers.checkpoints"), "to_bytes", 1, before=True)
+    state, history = bl.fit(NET, bl.SGD(0.1), (X, Y), progress=False, observers=[interrupt], checkpoints=kept)
+    assert history.interrupted
+    assert [file.name for file in tmp_path.glob("step-*")] == [f"step-{state.step:012d}.checkpoint"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_observer_that_never_ends_can_still_be_interrupted(monkeypatch):
+    monkeypatch.setattr("backlit.observers.interrupts.PATIENCE", 0.05)
+
+    def endless(progress):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.02)
+
+    start = time.monotonic()
+    _, history = bl.fit(NET, bl.SGD(0.1), (X, Y), progress=False, observers=[endless])
+    assert history.interrupted and time.monotonic() - start < 10
 
 
 def test_the_newest_are_kept_and_own_observers_too(tmp_path):

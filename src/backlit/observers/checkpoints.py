@@ -140,8 +140,8 @@ class Keeper:
         self.folder = Path(wanted.folder)
         self.updates, self.seconds = wanted.interval
         self.written_step, self.written_at, self.warned_at = -1, monotonic(), -WARN_EVERY
-        self.seen = -1  # the step that every observer has seen; before that their records are of different steps
-        self.newest: Progress | None = None
+        self.newest: Progress | None = None  # that every observer has seen
+        self.settled = True  # False while the observers see the next one: their records are of different steps
         self.lock = _opened(self.folder) if wanted.keep else None
 
     def resume(self, state: State) -> State:
@@ -181,7 +181,7 @@ class Keeper:
 
     def __call__(self, progress: Progress) -> None:
         """To be called after all the other observers."""
-        self.newest, self.seen = progress, progress.step
+        self.newest, self.settled = progress, True
         due = False
         if self.updates is not None:  # a multiple, or one that the disk didn't take
             due = progress.step % self.updates == 0 or progress.step - self.written_step >= self.updates
@@ -190,24 +190,21 @@ class Keeper:
 
     def starting(self, progress: Progress) -> None:
         """To be called before the other observers: until they are done, their records belong to different steps."""
-        self.newest, self.seen = progress, -1
+        self.settled = False
 
     def __enter__(self) -> Keeper:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        """The last checkpoint, where the run stands; then the folder is free for another run."""
+        """The last checkpoint, of what the observers have seen; then the folder is free for another run."""
         try:
-            if kind is None and self.newest is not None:
-                state = self.newest.state()
-                # After Ctrl-C the engine may be further than the observers: inside an epoch they have missed nothing.
-                inside = state.step % self.newest.batches != 0 and self.seen == self.newest.step
-                if state.step != self.written_step and (state.step == self.seen or inside):
-                    self._write(state)
-                elif state.step != self.written_step and self.wanted.keep:
+            if kind is None and self.newest is not None and self.newest.step != self.written_step:
+                if self.settled:
+                    self._write(self.newest.state(self.newest.step))  # after Ctrl-C the engine may be further
+                elif self.wanted.keep:
                     files = kept_files(self.folder)
                     remains = f"goes on from update {_step(files[0])}, the newest" if files else "begins anew"
-                    _say(f"there is none of update {state.step}: --resume (resume=True) {remains}.")
+                    _say(f"there is none of update {self.newest.step}: --resume (resume=True) {remains}.")
         finally:
             if self.lock is not None:
                 os.close(self.lock)
