@@ -94,6 +94,9 @@ class Progress:
     def __str__(self) -> str:
         return f"epoch {self.epoch} · batch {self.batch}/{self.batches} · update {self.step}"
 
+    def __repr__(self) -> str:
+        return f"Progress({self}, last loss {self.losses[-1]:.6g})"
+
 
 def train(
     net: Network,
