@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -237,6 +238,26 @@ class TestMistakes:
         code, _, err = run("predict", "m", "iris")
         assert code == 1 and one_line(err)
         assert "preparation" in err
+
+    @pytest.mark.parametrize("first", ["train", "save"])
+    def test_ctrl_c_while_it_saves_loses_nothing(self, run, table, monkeypatch, first):
+        """Whoever is impatient presses again; whoever presses late has trained for hours."""
+        from backlit.cli import train
+        from backlit.observers import display
+
+        def interrupt(self, progress):
+            if first == "train":
+                signal.raise_signal(signal.SIGINT)
+
+        def save(*given, **more):
+            signal.raise_signal(signal.SIGINT)
+            bl.save(*given, **more)
+
+        monkeypatch.setattr(display.Display, "__call__", interrupt)
+        monkeypatch.setattr(train, "save", save)
+        code, _, err = run("train", table, "--save", "m", "--checkpoint", "c")
+        assert code == 130 and "interrupted" in err
+        assert bl.load("m")[2].step > 0 and len(os.listdir("c")) == 2  # one and its .lock
 
     def test_an_interrupted_run_is_saved_and_says_so(self, run, table, monkeypatch):
         from backlit.observers import display

@@ -135,8 +135,7 @@ def train(
              random, as "shuffled" does: in the order of a sorted file the scatter between batches is missed. Changes no
              bit of the run; benchmarks/noise_cost.py says what it costs. For the engines native and reference.
 
-    ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
-    what doesn't fit; Diverged, with the last finite State, when the numbers run away.
+    Raises BadInput at once for what doesn't fit; Diverged, with the last finite State, when the numbers run away.
 
     >>> data = np.zeros((10, 2)), np.zeros((10, 1))
     >>> for progress in bl.train(bl.Network([2, 1]), bl.SGD(0.1), data, batch_size=4, epochs=2):
@@ -302,9 +301,7 @@ class _Run:
         to_report = left if every is None else every - self.step % every
         return max(1, min(left, self.steady or self.k, to_watched, to_report))
 
-    def advance(
-        self, rows: Rows
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float, tuple[Watched, ...]]:
+    def advance(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float, tuple[Watched, ...]]:
         """Runs one stretch of rows (k, B): its losses (k,), its noise, its last rate, the watched step if it is one."""
         plan, rates = self.plan, self.rates(len(rows))
         before = self.state() if self.step in plan.watch else None

@@ -19,7 +19,7 @@ from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, History, fit, log_to, plan_of
+from ..observers import EarlyStopping, History, Interrupts, fit, log_to, plan_of
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
 from .common import (
@@ -171,26 +171,29 @@ def command(
         click.echo(f"{describe(net)}: {size} · {counted(len(parts.train), 'row')} to train on · {updates}", err=True)
         if engine == "auto" and chosen(engine) != "native":
             click.echo(NO_CORE, err=True)
-    state, history = fit(
-        net,
-        opt,
-        parts.train,
-        batch_size=batch_size,
-        epochs=epochs,
-        seed=seed,
-        state=initial_state(net, opt, seed=seed),
-        engine=engine,
-        validation=parts.validation,
-        early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
-        order=order,
-        observers=() if log is None else [log_to(log)],
-        checkpoints=None if checkpoints is None else replace(checkpoints, note=note),
-        progress=not (quiet or as_json),
-        watch=watched,
-    )
-    if save_to is not None:
-        plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
-        save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
+    with Interrupts() as interrupts:
+        state, history = fit(
+            net,
+            opt,
+            parts.train,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            state=initial_state(net, opt, seed=seed),
+            engine=engine,
+            validation=parts.validation,
+            early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
+            order=order,
+            observers=() if log is None else [log_to(log)],
+            checkpoints=None if checkpoints is None else replace(checkpoints, note=note),
+            progress=not (quiet or as_json),
+            watch=watched,
+        )
+        interrupts.hold()  # whoever is impatient loses nothing
+        if save_to is not None:
+            plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
+            save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
+        interrupts.release()
     show_watched(history.watched, watched, report, quiet=quiet or as_json)
     if plot is not None:
         draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
