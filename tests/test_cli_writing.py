@@ -132,7 +132,8 @@ def test_a_result_is_written_whole_or_not_at_all(run, model, monkeypatch, words)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(whole_file, "_write_synced", full)
-    code, _, err = run(*words)
+    code, out, err = run(*words)
+    assert ("test accuracy" in out) == (words[0] == "train"), "the score of a long run is told all the same"
     assert code == 1 and f"{words[-2]} {words[-1]}: can't be written: No space left on device." in err.splitlines()[-1]
     assert file.read_bytes() == whole and [path.name for path in (model / "store").iterdir()] == ["real"]
 

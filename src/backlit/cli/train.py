@@ -194,12 +194,12 @@ def command(
             plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
             save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
         interrupts.release()
+    name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
+    del parts  # a large training part isn't kept beside the test part
+    tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)  # before a file may fail
     show_watched(history.watched, watched, report, quiet=quiet or as_json)
     if plot is not None:
         draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
-    name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
-    del parts  # a large training part isn't kept beside the test part
-    tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
     return 130 if history.interrupted else 0
 
 
