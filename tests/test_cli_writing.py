@@ -153,3 +153,38 @@ def test_a_page_is_not_written_over_a_checkpoint(run, model):
     before = file.read_bytes()
     refused(run("explain", "kept", "--html", f"kept/{file.name}"), f"this is kept/{file.name} itself, which would be")
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "d.csv", "--save", "r", "--report", "r"],
+        ["train", "d.csv", "--save", "r.svg", "--plot", "sub/../r.svg"],
+        ["train", "d.csv", "--save", "r.svg", "--plot", "link.svg"],
+        ["train", "d.csv", "--save", "r.csv", "--log", "r.csv"],
+        ["train", "d.csv", "--save", "r", "--log", "r/board"],
+        ["train", "d.csv", "--save", "r", "--checkpoint", "r"],
+        ["train", "d.csv", "--save", "r", "--checkpoint", "r/kept"],
+        ["train", "d.csv", "--report", "r.csv", "--log", "r.csv"],
+        ["examples", "m", "d.csv", "--html", "r.svg", "--plot", "r.svg"],
+    ],
+)
+def test_two_results_are_not_written_to_one_place(run, model, words):
+    (model / "link.svg").symlink_to("r.svg")
+    before = sorted(model.rglob("*"))
+    refused(run(*words), "is written there, too, and one would be lost")
+    assert sorted(model.rglob("*")) == before
+
+
+def test_a_folder_takes_several_results(run, model):
+    (model / "kept").mkdir()
+    words = ["train", "d.csv", "--epochs", "1", "--checkpoint", "kept", "--log", "kept/l.csv", "--quiet"]
+    code, _, err = run(*words)
+    assert code == 0, err
+    code, _, err = run(*words, "--resume", "--save", "kept/model")
+    assert code == 0, err
+
+
+def test_a_file_is_no_folder_for_checkpoints(run, model):
+    code, _, err = run("train", "d.csv", "--checkpoint", "d.csv", "--quiet")
+    assert code == 1 and "checkpoint: d.csv is a file; a folder is wanted" in err.splitlines()[-1]

@@ -24,7 +24,7 @@ from .common import (
     target_option,
     tell_unseen,
 )
-from .writing import check_apart, check_picture, check_writable, write_picture, write_result
+from .writing import check_apart, check_each_apart, check_picture, check_writable, write_picture, write_result
 
 
 @click.command("examples")
@@ -56,6 +56,7 @@ def command(
         if path is not None:
             check_writable(option, path)
             check_apart(option, path, model, data)
+    check_each_apart({"--html": html, "--plot": plot})
     if plot is not None:
         check_picture("--plot", plot)
     net, _, state = load(model)

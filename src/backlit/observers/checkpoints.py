@@ -304,6 +304,8 @@ def _opened(folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except FileExistsError:
+        raise BadInput(f"checkpoint: {folder} is a file; a folder is wanted, there or to be made.") from None
     except OSError as error:
         raise BadInput(f"checkpoint: {folder} can't be written to: {error.strerror or error}.") from None
     try:
