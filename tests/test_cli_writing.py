@@ -50,6 +50,7 @@ def test_results_are_written_over_nothing_that_is_read(run, model, name):
         ["explain", "m", "--html", saved],
         ["explain", "m", "d.csv", "--html", data],
         ["explain", "d.csv", "--html", data],
+        ["explain", "m", "--html", data],
         ["examples", "m", "d.csv", "--html", saved],
         ["export", "m", saved],
     ):

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from ..explanations import explorer
-from ..observers import kept_files
 from .common import json_option, print_json
 from .opening import WEIGHT_HELP, Asked, Place, Weight, example_option, explained, opened, record, run_options, steepest
-from .writing import check_apart, check_writable, write_result
+from .writing import check_writable, write_result
 
 
 @click.command("explain")
@@ -47,8 +46,7 @@ def command(
     """
     if html is not None:
         check_writable("--html", html)
-        check_apart("--html", html, asked.source, asked.data or asked.source, *kept_files(Path(asked.source)))
-    steps = opened(asked)
+    steps = opened(asked, html)
     if html is not None:
         write_result("--html", html, explorer(steps).encode())
         click.echo(f"page written to {html}")

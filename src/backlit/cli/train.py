@@ -197,10 +197,12 @@ def command(
         interrupts.release()
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)  # before a file may fail
-    show_watched(history.watched, watched, report, quiet=quiet or as_json)
-    if plot is not None:
-        draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
+    try:
+        show_watched(history.watched, watched, report, quiet=quiet or as_json)
+        if plot is not None:
+            draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
+    finally:  # where the disk is full, the score of a long run is told all the same
+        tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
     return 130 if history.interrupted else 0
 
 
