@@ -38,7 +38,7 @@ from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
 from .report import details, print_details
 from .watching import check_watching, draw_curves, picture_options, show_watched, steps_to_watch
-from .writing import check_apart, check_each_apart, check_writable
+from .writing import check_results
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -143,13 +143,8 @@ def command(
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
     chosen(engine, "--engine")  # refused before the data is read
-    for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
-        if path is not None:
-            check_writable(option, path)
-            check_apart(option, path, data)
-    if log is not None:
-        check_apart("--log", log, data)
-    check_each_apart({"--save": save_to, "--report": report, "--plot": plot, "--log": log, "--checkpoint": checkpoint})
+    results = {"--save": save_to, "--report": report, "--plot": plot, "--log": log, "--checkpoint": checkpoint}
+    check_results(results, data)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
     raw = load_dataset(data, target, drop=drop)

@@ -40,8 +40,13 @@ def check_apart(option: str, path: Path, *sources: str | Path) -> None:
             raise BadInput(f"{option} {path}: this is {what}, which would be lost; name another file.")
 
 
-def check_each_apart(results: Mapping[str, Path | None]) -> None:
-    """BadInput where two results, an option each, would be written to one place, or one where the other is a file."""
+def check_results(results: Mapping[str, Path | None], *sources: str | Path) -> None:
+    """BadInput where a result, an option each, can't be written, or would be over a source or over another result."""
+    for option, path in results.items():
+        if path is not None and option not in FOLDERS:
+            check_writable(option, path)
+        if path is not None and option != "--checkpoint":  # which says itself that a file is none
+            check_apart(option, path, *sources)
     places = [(option, path, Path(os.path.realpath(path))) for option, path in results.items() if path is not None]
     for (option, _, place), (other, path, there) in permutations(places, 2):
         below = place in there.parents and option not in FOLDERS
