@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from refusals import refusal
 from requires import requires
 
 import backlit as bl
@@ -274,9 +275,54 @@ def test_a_disk_that_takes_nothing_is_named_once_and_the_run_goes_on(tmp_path, m
 
     monkeypatch.setattr("backlit.observers.checkpoints.write_whole", full)
     monkeypatch.setattr("pathlib.Path.unlink", lambda self, missing_ok=False: None)
-    state, _ = fit(checkpoints=bl.Checkpoints(tmp_path, every=1))
-    assert same(state, whole)
-    assert capsys.readouterr().err.count("No space left on device") == 1
+    state, history = fit(checkpoints=bl.Checkpoints(tmp_path, every=1))
+    assert same(state, whole) and not history.kept
+    said = capsys.readouterr().err.splitlines()
+    assert sum("No space left on device" in line for line in said) == 1
+    assert "No space left on device. Training goes on; there is none yet." in said[0]
+    assert "It was the last one: --resume (resume=True) begins anew." in said[-1]
+
+
+def test_what_an_observer_gives_that_no_checkpoint_can_hold_does_not_end_the_run(tmp_path, capsys):
+    class Sums:
+        def __call__(self, progress):
+            self.sums = np.zeros(3)
+
+        def record(self):
+            return {"sums": self.sums}
+
+        def restore(self, record):
+            raise AssertionError
+
+    state, history = bl.fit(NET, bl.SGD(0.1), (X, Y), batch_size=10, epochs=2, progress=False, observers=[Sums()],
+                            checkpoints=bl.Checkpoints(tmp_path, every=1))  # fmt: skip
+    said = capsys.readouterr().err
+    assert state.step == 32 and not history.kept
+    assert said.count("record() of Sums must give plain JSON, and States: ndarray is no plain JSON.") == 1
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    given = {"batch_size": np.int64(10), "seed": np.int64(4), "epochs": np.int64(3)}
+    fit(stop=20, checkpoints=bl.Checkpoints(tmp_path, every=1), **given)
+    state, _ = fit(checkpoints=bl.Checkpoints(tmp_path, every=1, resume=True), **given)
+    assert same(state, fit(epochs=3)[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"folder": 5}, "folder must be a path, such as 'runs/big'; got 5."),
+        ({"folder": None}, "folder must be a path"),
+        ({"folder": ""}, "folder must be a path"),
+        ({"folder": True}, "folder must be a path"),
+        ({"resume": "no"}, "resume must be True or False; got 'no'."),
+        ({"resume": 1}, "resume must be True or False; got 1."),
+        ({"note": {"lr": np.float32(0.1)}}, "note must be plain JSON, as json.dumps takes it: Object of type float32"),
+        ({"note": {"x": X}}, "note must be plain JSON"),
+    ],
+)
+def test_checkpoints_that_make_no_sense(given, told):
+    assert told in refusal(bl.Checkpoints, **{"folder": "x", **given})
 
 
 @pytest.mark.parametrize("every", [0, -1, True, "0s", "s", "10 weeks", 1.5, None, "1e9"])

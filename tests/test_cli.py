@@ -259,6 +259,18 @@ class TestMistakes:
         assert code == 130 and "interrupted" in err
         assert bl.load("m")[2].step > 0 and len(os.listdir("c")) == 2  # one and its .lock
 
+    def test_a_last_checkpoint_that_is_not_written_is_a_failure(self, run, table, monkeypatch):
+        def full(path, content):
+            if path.name != ".probe":
+                raise OSError(28, "No space left on device")
+            path.write_bytes(content)
+
+        monkeypatch.setattr("backlit.observers.checkpoints.write_whole", full)
+        code, out, err = run("train", table, "--checkpoint", "c", "--quiet")
+        assert code == 1 and out.startswith("test accuracy")
+        assert "No space left on device. It was the last one: --resume (resume=True) begins anew." in err
+        assert "Training goes on" not in err
+
     def test_an_interrupted_run_is_saved_and_says_so(self, run, table, monkeypatch):
         from backlit.observers import display
 

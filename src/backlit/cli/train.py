@@ -198,7 +198,7 @@ def command(
             draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
     finally:  # where the disk is full, the score of a long run is told all the same
         tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
-    return 130 if history.interrupted else 0
+    return 130 if history.interrupted else int(not history.kept)
 
 
 def tell_results(

@@ -51,7 +51,7 @@ def check_results(results: Mapping[str, Path | None], *sources: str | Path) -> N
     for (option, _, place), (other, path, there) in permutations(places, 2):
         below = place in there.parents and option not in FOLDERS
         if below or (place == there and not {option, other} <= FOLDERS):
-            raise BadInput(f"{other} {path}: {option} is written there, too, and one would be lost; name another place.")
+            raise BadInput(f"{other} {path}: {option} is written there, too, and one would be lost: name another.")
 
 
 def check_picture(option: str, path: Path) -> None:

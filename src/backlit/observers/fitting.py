@@ -83,7 +83,7 @@ def fit(
         interrupts = open_things.enter_context(Interrupts())
         if checkpoints is not None:
             plan = plan_of(net, opt, state, data, batch_size, seed, order, engine)
-            keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain)))
+            keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain), history))
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
         run = train(
