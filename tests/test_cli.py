@@ -271,6 +271,26 @@ class TestMistakes:
         assert "No space left on device. It was the last one: --resume (resume=True) begins anew." in err
         assert "Training goes on" not in err
 
+    def test_ctrl_c_inside_another_error(self, run, monkeypatch):
+        """Python 3.11 wraps what __set_name__ raises: "Error calling __set_name__ on 'Field' instance ..."."""
+
+        def interrupted():
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise RuntimeError("Error calling __set_name__") from error
+
+        monkeypatch.setattr("backlit.cli.info.available_engines", interrupted)
+        code, out, err = run("info")
+        assert (code, out, err) == (130, "", "interrupted\n")
+
+    def test_ctrl_c_while_the_command_is_being_loaded(self, tmp_path):
+        """click, the first that is loaded, presses it."""
+        (tmp_path / "click.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+        done = subprocess.run([sys.executable, "-m", "backlit", "info"], capture_output=True, text=True,
+                              env=os.environ | {"PYTHONPATH": str(tmp_path)})  # fmt: skip
+        assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
     def test_an_interrupted_run_is_saved_and_says_so(self, run, table, monkeypatch):
         from backlit.observers import display
 
