@@ -11,7 +11,7 @@ def main() -> NoReturn:
 
         run()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        sys.stderr.write("interrupted\n")
         sys.exit(130)
 
 

@@ -44,6 +44,11 @@ def command(
       product: of the terms (of the whole batch: their sum), which is the gradient,
       difference: the same derivative by central differences}]}
     """
+    given = {"--weight": weight is not None, "--example": example is not None, "--open": depth, "--latex": latex}
+    for option in (name for name, asked_for in {**given, "--json": as_json}.items() if html is not None and asked_for):
+        raise click.UsageError(f"{option} changes nothing on the page of --html: leave one of them out.")
+    if as_json and latex:
+        raise click.UsageError("--json and --latex: one or the other is wanted.")
     if html is not None:
         check_writable("--html", html)
     steps = opened(asked, html)

@@ -184,7 +184,7 @@ def _folders_around(model: Path, plan: Any) -> list[Path]:
     found = []
     for folder in dict.fromkeys((*bases, *islice(inside, LOOKED_AT))):
         with suppress(OSError, BadInput):  # what can't be read there is no concern of this run
-            newest = newest_at(folder) if kept_steps(folder) else None
+            newest = newest_at(folder, told=False) if kept_steps(folder) else None
             found += [folder] if newest is not None and newest.plan == plan else []
     return found
 

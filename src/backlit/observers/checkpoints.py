@@ -127,8 +127,11 @@ def kept_files(folder: Path) -> list[Path]:
     return sorted((file for file in folder.iterdir() if NAME.fullmatch(file.name)), reverse=True)
 
 
-def newest_at(folder: Path, step: int | None = None) -> Contents | None:
-    """The newest whole checkpoint at or before ``step`` (of all, without it); None if there is none."""
+def newest_at(folder: Path, step: int | None = None, told: bool = True) -> Contents | None:
+    """The newest whole checkpoint at or before ``step`` (of all, without it); None if there is none.
+
+    ``told``: damaged ones are named on standard error.
+    """
     for file in kept_files(folder):
         if step is not None and _step(file) > step:
             continue
@@ -137,7 +140,8 @@ def newest_at(folder: Path, step: int | None = None) -> Contents | None:
         except OSError as error:
             raise BadInput(f"checkpoint: {file} can't be read: {error.strerror or error}.") from None
         except Damaged as error:
-            _say(f"{file} is damaged: {error}. The one before it is used.")
+            if told:
+                _say(f"{file} is damaged: {error}. The one before it is used.")
     return None
 
 
