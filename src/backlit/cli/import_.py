@@ -35,8 +35,12 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
     """
     if not 0 <= test_share < 1:
         raise BadInput(f"--test: a share of at least 0 and below 1 is wanted, such as 0.2; got {test_share:g}.")
-    with _Shown(not as_json) as shown:
-        preparation, rows, left_out = import_tables(files, folder, target, test_share, shown)
+    try:
+        with _Shown(not as_json) as shown:
+            preparation, rows, left_out = import_tables(files, folder, target, test_share, shown)
+    except KeyboardInterrupt:
+        click.echo("interrupted: run the same command again, and it goes on", err=True)
+        sys.exit(130)
     facts = {"folder": str(folder), "train": rows["train"], "test": rows["test"], "inputs": preparation.width}
     if as_json:
         print_json(facts | {"left_out": left_out})

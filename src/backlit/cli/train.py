@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,12 +148,13 @@ def command(
     check_results(results, data)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
+    stored = stored_preparation(data) if os.path.exists(data) else None  # first: it says where an import isn't finished
     raw = load_dataset(data, target, drop=drop)
     if raw.note:
         click.echo(printable(raw.note), err=True)
     if validation is None and early_stopping is not None:
         validation = 0.1
-    parts = divided(raw, validation, seed, stored_preparation(data))
+    parts = divided(raw, validation, seed, stored)
     del raw  # a large data set isn't kept beside its prepared copy
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
