@@ -93,6 +93,12 @@ class TestBeyond:
         assert [p.epoch_loss is not None for p in seen].count(True) == 4
         fitted = bl.MLPClassifier(callbacks=[lambda p: p.epoch == 2], batch_size=150, random_state=0).fit(*IRIS)
         assert fitted.n_iter_ == 2
+        for answer in (np.True_, True):  # a comparison of arrays gives NumPy's
+            fitted = bl.MLPClassifier(callbacks=[lambda p, answer=answer: answer], random_state=0).fit(*IRIS)
+            assert fitted.n_iter_ == 1
+        for answer in (np.False_, "yes", np.ones(2)):
+            fitted = bl.MLPClassifier(callbacks=[lambda p, answer=answer: answer], max_iter=3).fit(*IRIS)
+            assert fitted.n_iter_ == 3
 
     @pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, 3000)])
     @pytest.mark.parametrize("engine", ["auto", "reference"])

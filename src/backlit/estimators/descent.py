@@ -175,7 +175,8 @@ class Descent:
             self.penalty = 0.0
             stop = self.epoch_ended(loss, progress)
         for callback in est.callbacks or ():
-            stop |= callback(progress) is True
+            answer = callback(progress)
+            stop |= isinstance(answer, bool | np.bool_) and bool(answer)
         if monotonic() > self.ends_at and not stop:
             warnings.warn(
                 f"max_time={est.max_time} s is over after {est.n_iter_} iterations and the optimization hasn't "
