@@ -32,6 +32,23 @@ class TestBeyond:
         with pytest.raises(bl.BadInput, match="partial_fit"):
             bl.MLPClassifier(class_weight="balanced").partial_fit(x, y, classes=[0, 1])
 
+    @pytest.mark.filterwarnings("error::RuntimeWarning")
+    def test_a_batch_whose_rows_all_weigh_nothing(self):
+        """Nothing of it is in the loss, the L2 term neither; and the run ends when the loss no longer falls."""
+        x, y, s = IRIS[0][:90], IRIS[1][:90], (IRIS[1][:90] > 0).astype(float)
+        options = {"hidden_layer_sizes": (), "batch_size": 20, "random_state": 0, "alpha": 0.5}
+        still = {"solver": "sgd", "learning_rate_init": 1e-12, "max_iter": 1, "shuffle": False}
+        fitted = bl.MLPClassifier(class_weight={0: 0, 1: 1}, **options, **still).fit(x, y)
+        losses = -np.log(fitted.predict_proba(x)[np.arange(90), y])
+        squares, total = 0.25 * (fitted.coefs_[0] ** 2).sum(), 0.0
+        for start, rows in ((0, 20), (20, 20), (40, 20), (60, 20), (80, 10)):
+            part = slice(start, start + rows)
+            if s[part].any():
+                total += rows * ((s[part] @ losses[part]) + squares) / s[part].sum()
+        assert fitted.loss_ == pytest.approx(total / 90)
+        ended = bl.MLPClassifier(class_weight={0: 0, 1: 1}, **options, tol=1.0, max_iter=50).fit(x, y)
+        assert (ended.n_iter_, np.isfinite(ended.loss_curve_).all()) == (12, True)
+
     def test_class_weight_moves_the_border(self):
         rng = np.random.default_rng(0)
         x = np.concatenate([rng.normal(-0.5, 1, (300, 1)), rng.normal(0.5, 1, (30, 1))])

@@ -222,12 +222,13 @@ class Descent:
         self.weights_before = after
 
     def rows_per_weight(self, progress: Progress) -> Any:
-        """rows/Σs of the batches (k,) of the epoch up to this Progress."""
+        """rows/Σs of the batches (k,) of the epoch up to this Progress; 0 where no row counts, as nothing is added."""
         s = self.data.sample_weight
         assert s is not None
         rows = self.order(progress.epoch - 1) if callable(self.order) else np.arange(len(s))
         starts = np.arange(0, len(rows), self.batch_size)
-        ratio = np.diff([*starts, len(rows)]) / np.add.reduceat(s[rows], starts)
+        sums = np.add.reduceat(s[rows], starts, dtype=np.float64)
+        ratio = np.divide(np.diff([*starts, len(rows)]), sums, out=np.zeros(len(sums)), where=sums > 0)
         return ratio[: progress.batch]
 
     def epoch_ended(self, loss: float, progress: Progress | None) -> bool:
