@@ -7,7 +7,9 @@ from time import perf_counter
 import numpy as np
 import pytest
 from perceptron_data import IRIS, LABELS, THREE, X_LABELS, X_NUMBERS
+from scipy.sparse import csc_matrix, csr_array, csr_matrix
 from sklearn import neural_network
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import has_fit_parameter
@@ -48,6 +50,19 @@ class TestBeyond:
         assert fitted.loss_ == pytest.approx(total / 90)
         ended = bl.MLPClassifier(class_weight={0: 0, 1: 1}, **options, tol=1.0, max_iter=50).fit(x, y)
         assert (ended.n_iter_, np.isfinite(ended.loss_curve_).all()) == (12, True)
+
+    @pytest.mark.parametrize("sparse", [csr_matrix, csr_array, csc_matrix])
+    def test_sparse_targets_are_as_good_as_dense_ones(self, sparse):
+        options = {"max_iter": 3, "random_state": 0, "hidden_layer_sizes": (5,)}
+        for kind, x, y in (
+            (bl.MLPClassifier(class_weight="balanced", **options), X_LABELS, LABELS),
+            (bl.MLPRegressor(**options), X_NUMBERS, THREE),
+        ):
+            a, b = clone(kind), clone(kind)
+            a.fit(x, y, validation_data=(x, y))
+            b.fit(x, sparse(y), validation_data=(x, sparse(y)))
+            assert a.loss_curve_ == b.loss_curve_
+            assert a.validation_scores_ == pytest.approx(b.validation_scores_)
 
     def test_class_weight_moves_the_border(self):
         rng = np.random.default_rng(0)

@@ -105,7 +105,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             raise BadInput("solver='lbfgs' has no epochs for validation_data and callbacks; take solver='adam'.")
         X, targets = self._validated(X, y, incremental, reset=first)
         weights = self._weights(y, checked_weights(sample_weight, X), incremental)
-        X = X.toarray() if issparse(X) else X
+        X = dense(X)
         self.n_outputs_ = targets.shape[1]
         self.network_ = self._network([X.shape[1], *hidden, self.n_outputs_])
         random = check_random_state(self.random_state)
@@ -260,7 +260,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         if len(targets) != X.shape[0]:
             raise BadInput(f"validation_data: X has {X.shape[0]} rows, y has {len(targets)}: as many are wanted.")
         weights = checked_weights(given[2] if len(given) == 3 else None, X)
-        return self._held_rows(X.toarray() if issparse(X) else X, targets, weights)
+        return self._held_rows(dense(X), targets, weights)
 
     def _held_rows(self, X: Floats, targets: Floats, weights: Any) -> Held:
         def score(state: State) -> float:
@@ -303,6 +303,11 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def dense(given: Any) -> Any:
+    """A sparse matrix as an array; anything else as it is."""
+    return given.toarray() if issparse(given) else given
 
 
 def raise_nonfinite() -> None:

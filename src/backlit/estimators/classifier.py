@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import BadInput
 from ..state import Floats
-from .base import BasePerceptron, stochastic
+from .base import BasePerceptron, dense, stochastic
 
 
 class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
@@ -149,7 +149,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             )
 
     def _targets(self, y: Any) -> Floats:
-        y = np.asarray(y)
+        y = np.asarray(dense(y))
         y = column_or_1d(y) if y.ndim == 2 and y.shape[1] == 1 else y
         new = np.setdiff1d(unique_labels(y), self.classes_)
         if len(new):
@@ -170,7 +170,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
                 "class_weight='balanced' is not supported for partial_fit, which sees a part of the rows only: give a "
                 "dict, as sklearn.utils.class_weight.compute_class_weight makes it of all of them."
             )
-        weights = compute_sample_weight(self.class_weight, np.asarray(y))
+        weights = compute_sample_weight(self.class_weight, np.asarray(dense(y)))
         return weights if sample_weight is None else weights * sample_weight
 
     def _stratum(self, targets: Floats) -> Any:
