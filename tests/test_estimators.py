@@ -36,6 +36,28 @@ OPTIONS = {
 }
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_iter": 3},
+        {"tol": 0.5, "n_iter_no_change": 2},
+        {"early_stopping": True, "n_iter_no_change": 1, "tol": 0.1},
+        {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 1, "learning_rate_init": 1e-4},
+        {"solver": "sgd", "learning_rate": "invscaling", "tol": 0.5, "n_iter_no_change": 1, "verbose": 3},
+    ],
+    ids=["too few epochs", "converged", "early stopping", "adaptive to its end", "invscaling"],
+)
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_the_same_sentences_are_printed(capsys, name, options):
+    told = []
+    for library in (neural_network, bl):
+        model = getattr(library, name)(**{"hidden_layer_sizes": (4,), "random_state": 0, "verbose": True} | options)
+        model.fit(*IRIS)
+        told.append(capsys.readouterr())
+    assert told[0] == told[1]
+    assert "loss = " in told[0].out
+
+
 class TestTheSameNumbers:
     """Weights and curves equal scikit-learn's to rounding: its draws, its order of rows, its updates, its stopping."""
 

@@ -149,16 +149,17 @@ class Descent:
     def net_rate_is_constant(self) -> bool:
         return isinstance(self.opt, Adam) or self.estimator._solver["learning_rate"] == "constant"
 
-    def lower_rate(self) -> bool:
-        """With learning_rate="adaptive", a fifth of the rate, and True; False where the run is to end."""
+    def lower_rate(self, why: str) -> bool:
+        """With learning_rate="adaptive", a fifth of the rate, and True; False where the run is to end. Says it."""
         est = self.estimator
         if self.net_rate_is_constant or est._solver["learning_rate"] != "adaptive":
+            self.say(f"{why} Stopping.")
             return False
         if est._rate <= SMALLEST_RATE:
-            self.say("Learning rate too small.")
+            self.say(f"{why} Learning rate too small. Stopping.")
             return False
         est._rate /= 5.0
-        self.say(f"Setting learning rate to {est._rate:f}")
+        self.say(f"{why} Setting learning rate to {est._rate:f}")
         est._no_improvement_count = 0
         return True
 
@@ -238,8 +239,7 @@ class Descent:
         est.t_ += len(self.data)
         est.loss_ = loss
         est.loss_curve_.append(loss)
-        if est.verbose and est.verbose != "bar":
-            sys.stdout.write(f"Iteration {est.n_iter_}, loss = {loss:.8f}\n")
+        self.say(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
         improved = self.validated(progress) if self.held is not None else None
         if improved is None or not est.early_stopping:
             improved = not loss > est.best_loss_ - est.tol
@@ -251,8 +251,8 @@ class Descent:
         if est._no_improvement_count <= est.n_iter_no_change:
             return False
         what = "Validation score" if est.early_stopping else "Training loss"
-        self.say(f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs.")
-        return not self.lower_rate()
+        why = f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs."
+        return not self.lower_rate(why)
 
     def validated(self, progress: Progress | None) -> bool:
         """Loss and score on the held rows; whether the score improved. The best State is kept for early stopping."""
@@ -265,8 +265,7 @@ class Descent:
                 loss, score = evaluate(self.net, state, held.data)[0] / self.share, held.score(state)
         est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
-        if est.verbose and est.verbose != "bar":
-            sys.stdout.write(f"Validation score: {score:f}\n")
+        self.say(f"Validation score: {score:f}")
         improved = not score < est.best_validation_score_ + est.tol
         if score > est.best_validation_score_:
             est.best_validation_score_ = score
