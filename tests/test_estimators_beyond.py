@@ -22,6 +22,10 @@ pytestmark = [
 ]
 
 
+def falling(step):
+    return 1 / (step + 1)
+
+
 class TestBeyond:
     def test_class_weight_is_a_sample_weight(self):
         x, y = IRIS[0][:70], IRIS[1][:70]
@@ -63,6 +67,32 @@ class TestBeyond:
             b.fit(x, sparse(y), validation_data=(x, sparse(y)))
             assert a.loss_curve_ == b.loss_curve_
             assert a.validation_scores_ == pytest.approx(b.validation_scores_)
+
+    def test_a_schedule_that_fails_is_told_by_its_name(self):
+        with pytest.raises(bl.BadInput, match=r"<function falling at .*takes 1 positional argument"):
+            bl.MLPClassifier(learning_rate=falling).fit(*IRIS)
+        assert bl.MLPClassifier(learning_rate=bl.OneCycle(0.01, steps=9), max_iter=2).fit(*IRIS).n_iter_ == 2
+
+    def test_a_class_that_is_not_known_is_told_as_people_write_it(self):
+        for names, told in ((np.arange(4), "has 3, which"), (np.array(list("abcd")), "has 'd', which")):
+            with pytest.raises(bl.BadInput, match=told):
+                bl.MLPClassifier().fit(IRIS[0], names[IRIS[1]], validation_data=(IRIS[0], names[IRIS[1] + 1]))
+
+    @pytest.mark.parametrize("width", [3, 6])
+    def test_partial_fit_with_another_number_of_columns(self, width):
+        several = bl.MLPClassifier((4,)).partial_fit(X_LABELS, LABELS)
+        with pytest.raises(bl.BadInput, match=f"y has {width} columns, 5 were fitted"):
+            several.partial_fit(X_LABELS, np.tile(LABELS, 2)[:, :width])
+        fitted = bl.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X_NUMBERS, THREE[:, :2])
+        with pytest.raises(bl.BadInput, match=f"y has {width} columns, 2 were fitted"):
+            fitted.partial_fit(X_NUMBERS, np.tile(THREE, 2)[:, :width])
+
+    @pytest.mark.parametrize("solver", ["adam", "sgd"])
+    def test_early_stopping_can_be_left_out_later(self, solver):
+        fitted = bl.MLPClassifier((4,), solver=solver, early_stopping=True, max_iter=5, random_state=0).fit(*IRIS)
+        fitted.set_params(early_stopping=False).partial_fit(*IRIS)
+        assert len(fitted.loss_curve_) == 6
+        assert fitted.best_loss_ == min(fitted.loss_curve_)
 
     def test_class_weight_moves_the_border(self):
         rng = np.random.default_rng(0)

@@ -60,6 +60,25 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("options", "sample_weight"),
+    [
+        ({}, np.ones((150, 1))),
+        ({}, np.ones((150, 2))),
+        ({"early_stopping": True, "validation_fraction": 0.0}, None),
+        ({"early_stopping": True, "validation_fraction": 0.001}, None),
+    ],
+    ids=["weights in a column", "weights in two", "nothing held out", "too little held out"],
+)
+def test_the_same_sentence_is_told(options, sample_weight):
+    told = []
+    for library in (neural_network, bl):
+        with pytest.raises(ValueError) as raised:
+            library.MLPClassifier(**options).fit(*IRIS, sample_weight)
+        told.append(str(raised.value))
+    assert told[0] == told[1]
+
+
 class TestContract:
     @pytest.mark.parametrize("name", ["alpha", "learning_rate_init", "power_t", "tol", "epsilon", "momentum"])
     def test_infinity_is_refused_in_scikit_learns_words(self, name):

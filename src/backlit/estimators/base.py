@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -106,6 +107,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         X, targets = self._validated(X, y, incremental, reset=first)
         weights = self._weights(y, checked_weights(sample_weight, X), incremental)
         X = dense(X)
+        if incremental and not first and targets.shape[1] != self.n_outputs_:
+            raise BadInput(f"y has {targets.shape[1]} columns, {self.n_outputs_} were fitted: give as many.")
         self.n_outputs_ = targets.shape[1]
         self.network_ = self._network([X.shape[1], *hidden, self.n_outputs_])
         random = check_random_state(self.random_state)
@@ -199,6 +202,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             self._rate = float(self.learning_rate_init)
         if not hasattr(self, "loss_curve_"):  # lbfgs has been here before
             self._empty_curves()
+        if not self.early_stopping and self.best_loss_ is None:  # it has stopped early before, but no longer
+            self.best_loss_ = min((loss for loss in self.loss_curve_ if loss == loss), default=np.inf)
         opt = self._optimizer()
         state = self.state_ if incremental else replace(self.state_, slots={})
         X, targets, weights, held = self._held(X, targets, weights, validation_data, random)
@@ -239,12 +244,13 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             return X, targets, weights, self._validation(validation_data)
         if not self.early_stopping:
             return X, targets, weights, None
-        rows, rest = train_test_split(
-            np.arange(len(X)),
-            random_state=random,
-            test_size=self.validation_fraction,
-            stratify=self._stratum(targets),
-        )
+        with config_context(skip_parameter_validation=True):  # so that 0.0 is told as scikit-learn's fit tells it
+            rows, rest = train_test_split(
+                np.arange(len(X)),
+                random_state=random,
+                test_size=self.validation_fraction,
+                stratify=self._stratum(targets),
+            )
         if len(rest) < 2:
             raise BadInput(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -327,7 +333,8 @@ def checked_weights(given: Any, X: Any) -> Any:
         given, dtype=X.dtype, ensure_2d=False, accept_sparse=False, order="C", input_name="sample_weight"
     )
     if weights.ndim != 1:
-        raise BadInput(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
+        wanted = f"Expected either a scalar value or a 1D array of length {X.shape[0]}."
+        raise BadInput(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. {wanted}")
     if weights.shape != (X.shape[0],):
         raise BadInput(f"sample_weight.shape == {weights.shape}, expected {(X.shape[0],)}!")
     if not weights.any():

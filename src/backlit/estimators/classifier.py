@@ -134,15 +134,17 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_classes(unique_labels(y))
+            self._check_classes(unique_labels(y), several=type_of_target(y).startswith("multilabel"))
         return X, self._label_binarizer.transform(y).astype(X.dtype)
 
-    def _check_classes(self, classes: NDArray[Any]) -> None:
+    def _check_classes(self, classes: NDArray[Any], several: bool) -> None:
         if self.warm_start and set(classes) != set(self.classes_):
             raise BadInput(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {classes}"
             )
+        if several and self._label_binarizer.y_type_.startswith("multilabel") and len(classes) != len(self.classes_):
+            raise BadInput(f"y has {len(classes)} columns, {len(self.classes_)} were fitted: give as many.")
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise BadInput(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
@@ -153,7 +155,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         y = column_or_1d(y) if y.ndim == 2 and y.shape[1] == 1 else y
         new = np.setdiff1d(unique_labels(y), self.classes_)
         if len(new):
-            raise BadInput(f"validation_data: y has {new[0]!r}, which is none of the classes {self.classes_}.")
+            raise BadInput(f"validation_data: y has {new.tolist()[0]!r}, which is none of the classes {self.classes_}.")
         targets: Floats = self._label_binarizer.transform(y).astype(np.float64)
         return targets
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -140,7 +140,12 @@ class Descent:
         schedule = self.estimator._solver["learning_rate"]
         if callable(schedule):
             before, first = self.start.epoch_losses, self.start.step
-            return lambda step, losses: schedule(first + step, (*before, *losses))
+
+            def shifted(step: int, losses: Sequence[float]) -> Any:
+                return schedule(first + step, (*before, *losses))
+
+            shifted.__qualname__ = getattr(schedule, "__qualname__", type(schedule).__name__)  # for what is told of it
+            return shifted
         if self.net_rate_is_constant:
             return self.estimator._rate
         return lambda step, losses: self.estimator._rate
