@@ -107,8 +107,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         X, targets = self._validated(X, y, incremental, reset=first)
         weights = self._weights(y, checked_weights(sample_weight, X), incremental)
         X = dense(X)
-        if incremental and not first and targets.shape[1] != self.n_outputs_:
-            raise BadInput(f"y has {targets.shape[1]} columns, {self.n_outputs_} were fitted: give as many.")
+        if incremental and not first and targets.shape[1] != (fitted := len(self.intercepts_[-1])):
+            raise BadInput(f"y has {targets.shape[1]} columns, {fitted} were fitted: give as many.")
         self.n_outputs_ = targets.shape[1]
         self.network_ = self._network([X.shape[1], *hidden, self.n_outputs_])
         random = check_random_state(self.random_state)
