@@ -59,6 +59,17 @@ def test_the_same_sentences_are_printed(capsys, name, options):
 
 
 class TestTheSameNumbers:
+    def test_lbfgs_on_single_precision(self):
+        """scipy searches in double precision, and what it finds is kept so; the other solvers stay in single."""
+        x = IRIS[0].astype(np.float32)
+        for solver in ("lbfgs", "adam"):
+            kinds = []
+            for library in (neural_network, bl):
+                options = {"solver": solver, "max_iter": 5, "random_state": 0}
+                model = library.MLPClassifier((5,), **options).fit(x, IRIS[1])
+                kinds.append([model.coefs_[0].dtype, model.intercepts_[1].dtype, model.predict_proba(x).dtype])
+            assert kinds[0] == kinds[1]
+
     """Weights and curves equal scikit-learn's to rounding: its draws, its order of rows, its updates, its stopping."""
 
     @staticmethod

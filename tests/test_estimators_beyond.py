@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from perceptron_data import IRIS, LABELS, THREE, X_LABELS, X_NUMBERS
+from perceptron_data import IRIS, LABELS, NUMBERS, THREE, X_LABELS, X_NUMBERS
 from scipy.sparse import csc_matrix, csr_array, csr_matrix
 from sklearn import neural_network
 from sklearn.base import clone
@@ -93,6 +93,17 @@ class TestBeyond:
         fitted.set_params(early_stopping=False).partial_fit(*IRIS)
         assert len(fitted.loss_curve_) == 6
         assert fitted.best_loss_ == min(fitted.loss_curve_)
+
+    def test_targets_so_large_that_their_loss_is_infinite_are_told_of(self):
+        with pytest.raises(bl.BadInput, match="The targets may contain large values"):
+            bl.MLPRegressor(random_state=0).fit(X_NUMBERS, NUMBERS * 1e200)
+        with pytest.raises(bl.BadInput, match="non-finite parameter weights"):
+            bl.MLPRegressor(random_state=0, solver="sgd", learning_rate_init=1e10).fit(X_NUMBERS, NUMBERS)
+
+    @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+    def test_max_time_may_be_endless(self, solver):
+        fitted = bl.MLPClassifier(max_time=float("inf"), solver=solver, max_iter=2).fit(*IRIS)
+        assert fitted.n_iter_ == 2
 
     def test_class_weight_moves_the_border(self):
         rng = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from sklearn.utils.validation import validate_data
 from ..batches import Order
 from ..data import Dataset
 from ..errors import BadInput
-from ..evaluation import predict
+from ..evaluation import evaluate, predict
 from ..network import Network
 from ..optimizers import SGD, Adam
 from ..state import Floats, Layers, State
@@ -145,9 +145,9 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             layer.W[...] = random.uniform(-bound, bound, layer.W.shape)
             layer.b[...] = random.uniform(-bound, bound, layer.b.shape)
         state, before = State(self.network_.sizes, drawn.flat), self._state
-        if self.solver == "lbfgs" and before is not None and (before.sizes, before.dtype) == (state.sizes, state.dtype):
+        if self.solver == "lbfgs" and before is not None and before.sizes == state.sizes:
             # what the solvers of earlier fits carry stays for partial_fit, as scikit-learn's optimizer object does
-            state = replace(before, parameters=state.parameters)
+            state = replace(before.astype(state.dtype), parameters=state.parameters)
         self._set_state(state)
         self.n_iter_, self.t_ = 0, 0
         self._best = self.state_
@@ -183,12 +183,12 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         # lbfgs has no record: the plain gradient step on the same objective stands for it
         opt = SGD(float(self.learning_rate_init), l2=float(self.alpha), l2_over="batch")
         self.optimizer_: SGD | Adam = opt
-        state = self.state_
+        state = self.state_.astype(np.float64)  # as scipy searches, and scikit-learn keeps what it finds
         found = search(
             self.network_, X, targets, weights, state.parameters, opt, engine=self.engine, tol=self.tol,
             max_iter=int(self.max_iter), max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
         )  # fmt: skip
-        self._set_state(replace(state, parameters=found.parameters.astype(state.dtype)))
+        self._set_state(replace(state, parameters=found.parameters))
         if found.complaint:
             warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
         l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
@@ -221,7 +221,19 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self._set_state(self._best if self.early_stopping else state)
         self.optimizer_ = self._optimizer()
         if descent.diverged and not self.early_stopping:
-            raise_nonfinite()
+            self._raise_diverged(X, targets)
+
+    def _raise_diverged(self, X: Floats, targets: Floats) -> None:
+        """BadInput that tells an infinite loss at finite outputs, which targets make, from weights that ran away."""
+        with np.errstate(all="ignore"):
+            loss = evaluate(self.network_, self.state_, (X, targets))[0]
+            outputs = predict(self.network_, self.state_, X)
+        if np.isfinite(outputs).all() and not np.isfinite(loss):
+            raise BadInput(
+                f"The loss is {loss} before the first step, with finite outputs. The targets may contain large values "
+                "and need to be preprocessed."
+            )
+        raise_nonfinite()
 
     def _share(self) -> int:
         """What a reported loss is divided by: regression reports the mean over its outputs, but steps along the sum."""
