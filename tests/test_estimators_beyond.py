@@ -95,7 +95,7 @@ class TestBeyond:
         assert fitted.best_loss_ == min(fitted.loss_curve_)
 
     def test_targets_so_large_that_their_loss_is_infinite_are_told_of(self):
-        with pytest.raises(bl.BadInput, match="The targets may contain large values"):
+        with pytest.raises(bl.BadInput, match="y holds numbers so large"):
             bl.MLPRegressor(random_state=0).fit(X_NUMBERS, NUMBERS * 1e200)
         with pytest.raises(bl.BadInput, match="non-finite parameter weights"):
             bl.MLPRegressor(random_state=0, solver="sgd", learning_rate_init=1e10).fit(X_NUMBERS, NUMBERS)

@@ -25,7 +25,7 @@ from sklearn.utils.validation import validate_data
 from ..batches import Order
 from ..data import Dataset
 from ..errors import BadInput
-from ..evaluation import evaluate, predict
+from ..evaluation import predict
 from ..network import Network
 from ..optimizers import SGD, Adam
 from ..state import Floats, Layers, State
@@ -221,19 +221,11 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self._set_state(self._best if self.early_stopping else state)
         self.optimizer_ = self._optimizer()
         if descent.diverged and not self.early_stopping:
-            self._raise_diverged(X, targets)
-
-    def _raise_diverged(self, X: Floats, targets: Floats) -> None:
-        """BadInput that tells an infinite loss at finite outputs, which targets make, from weights that ran away."""
-        with np.errstate(all="ignore"):
-            loss = evaluate(self.network_, self.state_, (X, targets))[0]
-            outputs = predict(self.network_, self.state_, X)
-        if np.isfinite(outputs).all() and not np.isfinite(loss):
-            raise BadInput(
-                f"The loss is {loss} before the first step, with finite outputs. The targets may contain large values "
-                "and need to be preprocessed."
-            )
-        raise_nonfinite()
+            with np.errstate(over="ignore"):
+                squares = np.square(targets)
+            if not np.isfinite(squares).all():
+                raise BadInput("y holds numbers so large that their squares are infinite: it needs to be preprocessed.")
+            raise_nonfinite()
 
     def _share(self) -> int:
         """What a reported loss is divided by: regression reports the mean over its outputs, but steps along the sum."""
