@@ -179,7 +179,7 @@ class TestContract:
         assert np.isfinite(kept.predict(IRIS[0])).all()
 
     def test_float32_stays_float32(self):
-        for solver in ("adam", "sgd", "lbfgs"):
+        for solver in ("adam", "sgd"):  # lbfgs gives float64, as scikit-learn's does: test_lbfgs_on_single_precision
             fitted = bl.MLPRegressor(solver=solver, max_iter=5).fit(X_NUMBERS.astype("f4"), NUMBERS.astype("f4"))
             assert {a.dtype.name for a in fitted.coefs_ + fitted.intercepts_} == {"float32"}
             assert fitted.predict(X_NUMBERS.astype("f4")).dtype == np.float32
