@@ -15,6 +15,8 @@ from requires import requires
 import backlit as bl
 from backlit.advice.batch_size import BatchAdvice, BatchSize, Trial, _check
 from backlit.advice.example_page import png
+from backlit.advice.example_tables import times
+from backlit.advice.examples import Example
 from backlit.advice.tables import duration
 from backlit.state import Layers
 
@@ -262,6 +264,11 @@ def test_a_page_is_self_contained_and_escapes_what_comes_from_data():
     assert page.count("<img ") == 50 and page.count('alt="row ') == 50
     assert "Content-Security-Policy" in page
     assert bl.example_report(net, bl.initial_state(net), hostile)._repr_html_().startswith('<main class="examples">')
+
+
+def test_many_times_the_median_are_a_whole_number():
+    cases = {0.1234: "0.123", 2.345: "2.35", 996.4: "996", 999.6: "1,000", 1823.4: "1,823", float("nan"): "–"}
+    assert {value: times(Example(0, 1, 1, 0.0, 0.0, value)) for value in cases} == cases
 
 
 def test_a_picture_in_the_page_is_a_png():

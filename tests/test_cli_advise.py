@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import zlib
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -58,6 +61,24 @@ def test_examples_in_a_table_a_page_and_json(run, model, tmp_path):
     losses = [example["loss"] for example in found["largest"]]
     assert len(losses) == 5 and losses == sorted(losses, reverse=True)
     assert found["rows"] == 150 and len(found["agreement"]) == 3
+
+
+def test_examples_are_drawn_as_they_were_before_the_preparation(run, tmp_path):
+    """Pixels that are scaled column by column are no picture any more."""
+    run("train", "digits", "--save", "m", "--quiet", "--epochs", "2", "--hidden", "8")
+    code, _, _ = run("examples", "m", "digits", "--top", "6", "--html", "p.html")
+    page = (tmp_path / "p.html").read_text("utf-8")
+    drawn = re.findall(r'base64,([^"]*)" alt="row (\d+)', page)
+    assert (code, len(drawn)) == (0, 6)
+    x = np.asarray(bl.load_dataset("digits").x)
+    for source, row in drawn:
+        content = b64decode(source)
+        lines = zlib.decompressobj().decompress(content[content.index(b"IDAT") + 4 :])
+        grey = np.frombuffer(lines, np.uint8).reshape(8, 9)[:, 1:].astype(float)
+        raw = x[int(row)].reshape(8, 8)
+        expected = 255 * (1 - (raw - raw.min()) / (raw.max() - raw.min()))
+        assert np.abs(grey - expected).max() < 1.01
+    assert re.search(r":root\s*{\s*color-scheme: light dark", page)
 
 
 def test_examples_of_a_table_with_a_wrong_label(run, tmp_path):

@@ -36,7 +36,40 @@ OPTIONS = {
 }
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_iter": 3},
+        {"tol": 0.5, "n_iter_no_change": 2},
+        {"early_stopping": True, "n_iter_no_change": 1, "tol": 0.1},
+        {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 1, "learning_rate_init": 1e-4},
+        {"solver": "sgd", "learning_rate": "invscaling", "tol": 0.5, "n_iter_no_change": 1, "verbose": 3},
+    ],
+    ids=["too few epochs", "converged", "early stopping", "adaptive to its end", "invscaling"],
+)
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_the_same_sentences_are_printed(capsys, name, options):
+    told = []
+    for library in (neural_network, bl):
+        model = getattr(library, name)(**{"hidden_layer_sizes": (4,), "random_state": 0, "verbose": True} | options)
+        model.fit(*IRIS)
+        told.append(capsys.readouterr())
+    assert told[0] == told[1]
+    assert "loss = " in told[0].out
+
+
 class TestTheSameNumbers:
+    def test_lbfgs_on_single_precision(self):
+        """scipy searches in double precision, and what it finds is kept so; the other solvers stay in single."""
+        x = IRIS[0].astype(np.float32)
+        for solver in ("lbfgs", "adam"):
+            kinds = []
+            for library in (neural_network, bl):
+                options = {"solver": solver, "max_iter": 5, "random_state": 0}
+                model = library.MLPClassifier((5,), **options).fit(x, IRIS[1])
+                kinds.append([model.coefs_[0].dtype, model.intercepts_[1].dtype, model.predict_proba(x).dtype])
+            assert kinds[0] == kinds[1]
+
     """Weights and curves equal scikit-learn's to rounding: its draws, its order of rows, its updates, its stopping."""
 
     @staticmethod

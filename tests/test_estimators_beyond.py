@@ -6,8 +6,10 @@ from time import perf_counter
 
 import numpy as np
 import pytest
-from perceptron_data import IRIS, LABELS, THREE, X_LABELS, X_NUMBERS
+from perceptron_data import IRIS, LABELS, NUMBERS, THREE, X_LABELS, X_NUMBERS
+from scipy.sparse import csc_matrix, csr_array, csr_matrix
 from sklearn import neural_network
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import has_fit_parameter
@@ -18,6 +20,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp`:DeprecationWarning"),  # scikit-learn 1.6's own
 ]
+
+
+def falling(step):
+    return 1 / (step + 1)
 
 
 class TestBeyond:
@@ -31,6 +37,73 @@ class TestBeyond:
         assert np.isfinite(both.loss_)
         with pytest.raises(bl.BadInput, match="partial_fit"):
             bl.MLPClassifier(class_weight="balanced").partial_fit(x, y, classes=[0, 1])
+
+    @pytest.mark.filterwarnings("error::RuntimeWarning")
+    def test_a_batch_whose_rows_all_weigh_nothing(self):
+        """Nothing of it is in the loss, the L2 term neither; and the run ends when the loss no longer falls."""
+        x, y, s = IRIS[0][:90], IRIS[1][:90], (IRIS[1][:90] > 0).astype(float)
+        options = {"hidden_layer_sizes": (), "batch_size": 20, "random_state": 0, "alpha": 0.5}
+        still = {"solver": "sgd", "learning_rate_init": 1e-12, "max_iter": 1, "shuffle": False}
+        fitted = bl.MLPClassifier(class_weight={0: 0, 1: 1}, **options, **still).fit(x, y)
+        losses = -np.log(fitted.predict_proba(x)[np.arange(90), y])
+        squares, total = 0.25 * (fitted.coefs_[0] ** 2).sum(), 0.0
+        for start, rows in ((0, 20), (20, 20), (40, 20), (60, 20), (80, 10)):
+            part = slice(start, start + rows)
+            if s[part].any():
+                total += rows * ((s[part] @ losses[part]) + squares) / s[part].sum()
+        assert fitted.loss_ == pytest.approx(total / 90)
+        ended = bl.MLPClassifier(class_weight={0: 0, 1: 1}, **options, tol=1.0, max_iter=50).fit(x, y)
+        assert (ended.n_iter_, np.isfinite(ended.loss_curve_).all()) == (12, True)
+
+    @pytest.mark.parametrize("sparse", [csr_matrix, csr_array, csc_matrix])
+    def test_sparse_targets_are_as_good_as_dense_ones(self, sparse):
+        options = {"max_iter": 3, "random_state": 0, "hidden_layer_sizes": (5,)}
+        for kind, x, y in (
+            (bl.MLPClassifier(class_weight="balanced", **options), X_LABELS, LABELS),
+            (bl.MLPRegressor(**options), X_NUMBERS, THREE),
+        ):
+            a, b = clone(kind), clone(kind)
+            a.fit(x, y, validation_data=(x, y))
+            b.fit(x, sparse(y), validation_data=(x, sparse(y)))
+            assert a.loss_curve_ == b.loss_curve_
+            assert a.validation_scores_ == pytest.approx(b.validation_scores_)
+
+    def test_a_schedule_that_fails_is_told_by_its_name(self):
+        with pytest.raises(bl.BadInput, match=r"<function falling at .*takes 1 positional argument"):
+            bl.MLPClassifier(learning_rate=falling).fit(*IRIS)
+        assert bl.MLPClassifier(learning_rate=bl.OneCycle(0.01, steps=9), max_iter=2).fit(*IRIS).n_iter_ == 2
+
+    def test_a_class_that_is_not_known_is_told_as_people_write_it(self):
+        for names, told in ((np.arange(4), "has 3, which"), (np.array(list("abcd")), "has 'd', which")):
+            with pytest.raises(bl.BadInput, match=told):
+                bl.MLPClassifier().fit(IRIS[0], names[IRIS[1]], validation_data=(IRIS[0], names[IRIS[1] + 1]))
+
+    @pytest.mark.parametrize("width", [3, 6])
+    def test_partial_fit_with_another_number_of_columns(self, width):
+        several = bl.MLPClassifier((4,)).partial_fit(X_LABELS, LABELS)
+        with pytest.raises(bl.BadInput, match=f"y has {width} columns, 5 were fitted"):
+            several.partial_fit(X_LABELS, np.tile(LABELS, 2)[:, :width])
+        fitted = bl.MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X_NUMBERS, THREE[:, :2])
+        with pytest.raises(bl.BadInput, match=f"y has {width} columns, 2 were fitted"):
+            fitted.partial_fit(X_NUMBERS, np.tile(THREE, 2)[:, :width])
+
+    @pytest.mark.parametrize("solver", ["adam", "sgd"])
+    def test_early_stopping_can_be_left_out_later(self, solver):
+        fitted = bl.MLPClassifier((4,), solver=solver, early_stopping=True, max_iter=5, random_state=0).fit(*IRIS)
+        fitted.set_params(early_stopping=False).partial_fit(*IRIS)
+        assert len(fitted.loss_curve_) == 6
+        assert fitted.best_loss_ == min(fitted.loss_curve_)
+
+    def test_targets_so_large_that_their_loss_is_infinite_are_told_of(self):
+        with pytest.raises(bl.BadInput, match="y holds numbers so large"):
+            bl.MLPRegressor(random_state=0).fit(X_NUMBERS, NUMBERS * 1e200)
+        with pytest.raises(bl.BadInput, match="non-finite parameter weights"):
+            bl.MLPRegressor(random_state=0, solver="sgd", learning_rate_init=1e10).fit(X_NUMBERS, NUMBERS)
+
+    @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+    def test_max_time_may_be_endless(self, solver):
+        fitted = bl.MLPClassifier(max_time=float("inf"), solver=solver, max_iter=2).fit(*IRIS)
+        assert fitted.n_iter_ == 2
 
     def test_class_weight_moves_the_border(self):
         rng = np.random.default_rng(0)
@@ -93,6 +166,12 @@ class TestBeyond:
         assert [p.epoch_loss is not None for p in seen].count(True) == 4
         fitted = bl.MLPClassifier(callbacks=[lambda p: p.epoch == 2], batch_size=150, random_state=0).fit(*IRIS)
         assert fitted.n_iter_ == 2
+        for answer in (np.True_, True):  # a comparison of arrays gives NumPy's
+            fitted = bl.MLPClassifier(callbacks=[lambda p, answer=answer: answer], random_state=0).fit(*IRIS)
+            assert fitted.n_iter_ == 1
+        for answer in (np.False_, "yes", np.ones(2)):
+            fitted = bl.MLPClassifier(callbacks=[lambda p, answer=answer: answer], max_iter=3).fit(*IRIS)
+            assert fitted.n_iter_ == 3
 
     @pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, 3000)])
     @pytest.mark.parametrize("engine", ["auto", "reference"])

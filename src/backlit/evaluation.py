@@ -44,6 +44,9 @@ def evaluate(net: Network, state: State, data: Any) -> tuple[float, float]:
     The score is accuracy where the targets are classes, otherwise R², the mean over the outputs of
     1 − Σ(y − a)²/Σ(y − ȳ)². Classes are what a loss of classes is trained on, labels, and rows of a single 1 among 0.
 
+    A State knows no names of classes: the labels of y are those of the outputs in sorted order, so y must hold every
+    label that was trained on, or they are named: ``bl.Dataset(x, y, classes=("a", "b", "c"))``.
+
     >>> net = bl.Network([1, 1])
     >>> bl.evaluate(net, bl.state_from(net, [[[2.0]]]), ([[1.0], [2.0]], [[2.0], [5.0]]))
     (0.25, 0.7777777777777778)

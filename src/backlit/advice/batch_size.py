@@ -123,6 +123,9 @@ class BatchAdvice:
 
         return as_text(self.__rich__())
 
+    def __repr__(self) -> str:
+        return f"BatchAdvice({self.rows} rows, noise scale {self.noise_scale:.3g}, fastest {self.fastest.batch})"
+
     def __rich__(self) -> Group:
         from .tables import batch_tables
 

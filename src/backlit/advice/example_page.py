@@ -22,13 +22,14 @@ from .example_tables import (
     listed,
     opposed,
     printed,
+    times,
 )
 
 if TYPE_CHECKING:
     from .examples import ExampleReport
 
 STYLE = """
-.examples { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+.examples { font: 1rem/1.5 system-ui, sans-serif; }
 .examples { max-width: 70rem; margin: 0 auto; padding: 1rem; }
 .examples h1 { font-size: 1.5rem; } .examples h2 { font-size: 1.15rem; margin-top: 1.6rem; }
 .examples .scroll { overflow-x: auto; }
@@ -49,7 +50,8 @@ def page(report: ExampleReport) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n<title>Which examples matter</title>\n</head>\n<body>\n"
+        "style-src 'unsafe-inline'\">\n<title>Which examples matter</title>\n"
+        "<style>:root { color-scheme: light dark; }</style>\n</head>\n<body>\n"
         f"{fragment(report, heading=True)}\n</body>\n</html>\n"
     )
 
@@ -68,7 +70,7 @@ def fragment(report: ExampleReport, heading: bool = False) -> str:
 def _largest(report: ExampleReport) -> str:
     rows = []
     for e in report.largest:
-        numbers = f"{e.loss:.4g}", f"{e.norm:.4g}", f"{e.times:,.3g}"
+        numbers = f"{e.loss:.4g}", f"{e.norm:.4g}", times(e)
         cells = [f"{e.row:,}", printed(e.label), printed(e.prediction), *numbers]
         other = ' class="other"' if report.classes and e.label != e.prediction else ""
         rows.append(f"<tr{other}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")

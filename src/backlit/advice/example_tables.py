@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from .examples import ExampleReport, IdleUnits
+    from .examples import Example, ExampleReport, IdleUnits
 
 MOST_CLASSES, ACROSS = 20, 10  # longer and wider tables fit no screen
 AGREEMENT = (
@@ -28,6 +28,12 @@ def printed(value: Any) -> str:
         return ", ".join(f"{number:.4g}" for number in value[:4]) + (", …" if len(value) > 4 else "")
     text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
     return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def times(example: Example) -> str:
+    """How many times the median its gradient is long: 2.34, and 1,800 rather than 1.8e+03."""
+    value = example.times
+    return "–" if not np.isfinite(value) else f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def headline(report: ExampleReport) -> str:
@@ -106,7 +112,7 @@ def _largest_table(report: ExampleReport) -> Table:
     table = new_table(f"\n{listed(report)} (rows counted from 0)", *columns)
     for e in report.largest:
         words = printed(e.label), printed(e.prediction)
-        numbers = f"{e.loss:.4g}", f"{e.norm:.4g}", f"{e.times:,.3g}" if np.isfinite(e.times) else "–"
+        numbers = f"{e.loss:.4g}", f"{e.norm:.4g}", times(e)
         table.add_row(f"{e.row:,}", *map(Text, words), *numbers)
     return table
 

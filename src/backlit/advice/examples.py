@@ -104,6 +104,11 @@ class ExampleReport:
 
     __str__ = table
 
+    def __repr__(self) -> str:
+        first = ", ".join(str(example.row) for example in self.largest[:3])
+        dots = ", …" if len(self.largest) > 3 else ""
+        return f"ExampleReport({len(self.norms)} rows, {BY[self.by]} in rows {first}{dots})"
+
     def __rich__(self) -> Group:
         from .example_tables import example_tables
 

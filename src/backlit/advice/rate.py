@@ -61,6 +61,9 @@ class RangeTest:
 
         return as_text(self.__rich__())
 
+    def __repr__(self) -> str:
+        return f"RangeTest({self.optimizer}, batches of {self.batch}, suggestion {self.suggestion:.2g})"
+
     def __rich__(self) -> Group:
         from .tables import rate_tables
 

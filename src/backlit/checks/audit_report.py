@@ -110,6 +110,9 @@ class AuditReport:
             lines.append(f"Not observed: {', '.join(self.not_observed)}.")
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"AuditReport({', '.join(finding.name for finding in self.findings) or 'no mistake observed'})"
+
     def __rich__(self) -> RenderableType:
         from rich.text import Text
 

@@ -68,10 +68,8 @@ class Diagnosis:
     remarks: tuple[str, ...] = ()
 
     def _lines(self) -> list[str]:
-        if self.correct:
-            lines = [f"The gradient is right (error {self.error:.1e})."]
-        else:
-            lines = [f"The gradient is wrong (error {self.error:.2g})."]
+        verdict = f"right (error {self.error:.1e})" if self.correct else f"wrong (error {self.error:.2g})"
+        lines = [f"The gradient is {verdict}."]
         for number, suspect in enumerate(self.suspects, 1):
             where = (
                 "" if suspect.layer is None or suspect.name == "unknown" else f", layer {suspect.layer}"
@@ -82,6 +80,10 @@ class Diagnosis:
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        found = "correct" if self.correct else f"wrong: {', '.join(suspect.name for suspect in self.suspects)}"
+        return f"Diagnosis({found}; error {self.error:.2g})"
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text

@@ -103,6 +103,10 @@ class GradientReport:
     def __str__(self) -> str:
         return f"{self.summary()}\n{self.table()}"
 
+    def __repr__(self) -> str:
+        verdict = "passed" if self.passed else "NOT passed"
+        return f"GradientReport({verdict}, worst error {self.worst.error:.1e} at {self.worst.place})"
+
     def __rich__(self) -> Table:
         from rich.table import Table
         from rich.text import Text

@@ -63,7 +63,7 @@ def command(
     else:
         dataset = load_prepared(data, target, preparation, unseen)
     tell_unseen(unseen)
-    report = in_unit_of_target(example_report(net, state, dataset, largest=top, by=by), preparation)
+    report = as_before(preparation, example_report(net, state, dataset, largest=top, by=by))
     if html is not None:
         write_result("--html", html, report.html().encode())
     if plot is not None:
@@ -77,8 +77,15 @@ def command(
             click.echo(f"{what} {path}")
 
 
-def in_unit_of_target(report: ExampleReport, preparation: Preparation) -> ExampleReport:
-    """The report with its targets and outputs as people know them; losses and gradients stay those of the network."""
+def as_before(preparation: Preparation, report: ExampleReport) -> ExampleReport:
+    """The report with targets, outputs and pictures as they were before the preparation.
+
+    Losses and gradients stay those of the network.
+    """
+    mean, scale = preparation.mean, preparation.scale
+    if report.images is not None and mean is not None and scale is not None and preparation.categories is None:
+        shape = report.images.shape[1:]
+        report = replace(report, images=report.images * np.reshape(scale, shape) + np.reshape(mean, shape))
     if preparation.target_mean is None:
         return report
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -105,7 +106,9 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             raise BadInput("solver='lbfgs' has no epochs for validation_data and callbacks; take solver='adam'.")
         X, targets = self._validated(X, y, incremental, reset=first)
         weights = self._weights(y, checked_weights(sample_weight, X), incremental)
-        X = X.toarray() if issparse(X) else X
+        X = dense(X)
+        if incremental and not first and targets.shape[1] != (fitted := len(self.intercepts_[-1])):
+            raise BadInput(f"y has {targets.shape[1]} columns, {fitted} were fitted: give as many.")
         self.n_outputs_ = targets.shape[1]
         self.network_ = self._network([X.shape[1], *hidden, self.n_outputs_])
         random = check_random_state(self.random_state)
@@ -142,9 +145,9 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             layer.W[...] = random.uniform(-bound, bound, layer.W.shape)
             layer.b[...] = random.uniform(-bound, bound, layer.b.shape)
         state, before = State(self.network_.sizes, drawn.flat), self._state
-        if self.solver == "lbfgs" and before is not None and (before.sizes, before.dtype) == (state.sizes, state.dtype):
+        if self.solver == "lbfgs" and before is not None and before.sizes == state.sizes:
             # what the solvers of earlier fits carry stays for partial_fit, as scikit-learn's optimizer object does
-            state = replace(before, parameters=state.parameters)
+            state = replace(before.astype(state.dtype), parameters=state.parameters)
         self._set_state(state)
         self.n_iter_, self.t_ = 0, 0
         self._best = self.state_
@@ -180,12 +183,12 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         # lbfgs has no record: the plain gradient step on the same objective stands for it
         opt = SGD(float(self.learning_rate_init), l2=float(self.alpha), l2_over="batch")
         self.optimizer_: SGD | Adam = opt
-        state = self.state_
+        state = self.state_.astype(np.float64)  # as scipy searches, and scikit-learn keeps what it finds
         found = search(
             self.network_, X, targets, weights, state.parameters, opt, engine=self.engine, tol=self.tol,
             max_iter=int(self.max_iter), max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
         )  # fmt: skip
-        self._set_state(replace(state, parameters=found.parameters.astype(state.dtype)))
+        self._set_state(replace(state, parameters=found.parameters))
         if found.complaint:
             warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
         l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
@@ -199,6 +202,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             self._rate = float(self.learning_rate_init)
         if not hasattr(self, "loss_curve_"):  # lbfgs has been here before
             self._empty_curves()
+        if not self.early_stopping and self.best_loss_ is None:  # it has stopped early before, but no longer
+            self.best_loss_ = min((loss for loss in self.loss_curve_ if loss == loss), default=np.inf)
         opt = self._optimizer()
         state = self.state_ if incremental else replace(self.state_, slots={})
         X, targets, weights, held = self._held(X, targets, weights, validation_data, random)
@@ -216,6 +221,10 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self._set_state(self._best if self.early_stopping else state)
         self.optimizer_ = self._optimizer()
         if descent.diverged and not self.early_stopping:
+            with np.errstate(over="ignore"):
+                squares = np.square(targets)
+            if not np.isfinite(squares).all():
+                raise BadInput("y holds numbers so large that their squares are infinite: it needs to be preprocessed.")
             raise_nonfinite()
 
     def _share(self) -> int:
@@ -239,12 +248,13 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             return X, targets, weights, self._validation(validation_data)
         if not self.early_stopping:
             return X, targets, weights, None
-        rows, rest = train_test_split(
-            np.arange(len(X)),
-            random_state=random,
-            test_size=self.validation_fraction,
-            stratify=self._stratum(targets),
-        )
+        with config_context(skip_parameter_validation=True):  # so that 0.0 is told as scikit-learn's fit tells it
+            rows, rest = train_test_split(
+                np.arange(len(X)),
+                random_state=random,
+                test_size=self.validation_fraction,
+                stratify=self._stratum(targets),
+            )
         if len(rest) < 2:
             raise BadInput(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -260,7 +270,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         if len(targets) != X.shape[0]:
             raise BadInput(f"validation_data: X has {X.shape[0]} rows, y has {len(targets)}: as many are wanted.")
         weights = checked_weights(given[2] if len(given) == 3 else None, X)
-        return self._held_rows(X.toarray() if issparse(X) else X, targets, weights)
+        return self._held_rows(dense(X), targets, weights)
 
     def _held_rows(self, X: Floats, targets: Floats, weights: Any) -> Held:
         def score(state: State) -> float:
@@ -305,6 +315,11 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
+def dense(given: Any) -> Any:
+    """A sparse matrix as an array; anything else as it is."""
+    return given.toarray() if issparse(given) else given
+
+
 def raise_nonfinite() -> None:
     raise BadInput(
         "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -322,7 +337,8 @@ def checked_weights(given: Any, X: Any) -> Any:
         given, dtype=X.dtype, ensure_2d=False, accept_sparse=False, order="C", input_name="sample_weight"
     )
     if weights.ndim != 1:
-        raise BadInput(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
+        wanted = f"Expected either a scalar value or a 1D array of length {X.shape[0]}."
+        raise BadInput(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. {wanted}")
     if weights.shape != (X.shape[0],):
         raise BadInput(f"sample_weight.shape == {weights.shape}, expected {(X.shape[0],)}!")
     if not weights.any():

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import BadInput
 from ..state import Floats
-from .base import BasePerceptron, stochastic
+from .base import BasePerceptron, dense, stochastic
 
 
 class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
@@ -134,26 +134,28 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_classes(unique_labels(y))
+            self._check_classes(unique_labels(y), several=type_of_target(y).startswith("multilabel"))
         return X, self._label_binarizer.transform(y).astype(X.dtype)
 
-    def _check_classes(self, classes: NDArray[Any]) -> None:
+    def _check_classes(self, classes: NDArray[Any], several: bool) -> None:
         if self.warm_start and set(classes) != set(self.classes_):
             raise BadInput(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {classes}"
             )
+        if several and self._label_binarizer.y_type_.startswith("multilabel") and len(classes) != len(self.classes_):
+            raise BadInput(f"y has {len(classes)} columns, {len(self.classes_)} were fitted: give as many.")
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise BadInput(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
     def _targets(self, y: Any) -> Floats:
-        y = np.asarray(y)
+        y = np.asarray(dense(y))
         y = column_or_1d(y) if y.ndim == 2 and y.shape[1] == 1 else y
         new = np.setdiff1d(unique_labels(y), self.classes_)
         if len(new):
-            raise BadInput(f"validation_data: y has {new[0]!r}, which is none of the classes {self.classes_}.")
+            raise BadInput(f"validation_data: y has {new.tolist()[0]!r}, which is none of the classes {self.classes_}.")
         targets: Floats = self._label_binarizer.transform(y).astype(np.float64)
         return targets
 
@@ -170,7 +172,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
                 "class_weight='balanced' is not supported for partial_fit, which sees a part of the rows only: give a "
                 "dict, as sklearn.utils.class_weight.compute_class_weight makes it of all of them."
             )
-        weights = compute_sample_weight(self.class_weight, np.asarray(y))
+        weights = compute_sample_weight(self.class_weight, np.asarray(dense(y)))
         return weights if sample_weight is None else weights * sample_weight
 
     def _stratum(self, targets: Floats) -> Any:

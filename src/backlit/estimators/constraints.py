@@ -96,7 +96,7 @@ CONSTRAINTS: dict[str, tuple[Choice, ...]] = {
     "loss": (_names("squared_error", "poisson", "absolute_error", "huber"),),
     "class_weight": (_names("balanced"), _instance(dict, "dict"), _instance(list, "list"), NONE),
     "callbacks": (Choice("an array-like of callables", lambda v: _list_like(v) and all(map(callable, v))), NONE),
-    "max_time": (*ABOVE_0, NONE),
+    "max_time": (_real("(0.0", "inf]", lambda v: v > 0), NONE),
     "engine": (_instance(str, "str"),),
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -140,7 +140,12 @@ class Descent:
         schedule = self.estimator._solver["learning_rate"]
         if callable(schedule):
             before, first = self.start.epoch_losses, self.start.step
-            return lambda step, losses: schedule(first + step, (*before, *losses))
+
+            def shifted(step: int, losses: Sequence[float]) -> Any:
+                return schedule(first + step, (*before, *losses))
+
+            shifted.__qualname__ = getattr(schedule, "__qualname__", type(schedule).__name__)  # for what is told of it
+            return shifted
         if self.net_rate_is_constant:
             return self.estimator._rate
         return lambda step, losses: self.estimator._rate
@@ -149,16 +154,17 @@ class Descent:
     def net_rate_is_constant(self) -> bool:
         return isinstance(self.opt, Adam) or self.estimator._solver["learning_rate"] == "constant"
 
-    def lower_rate(self) -> bool:
-        """With learning_rate="adaptive", a fifth of the rate, and True; False where the run is to end."""
+    def lower_rate(self, why: str) -> bool:
+        """With learning_rate="adaptive", a fifth of the rate, and True; False where the run is to end. Says it."""
         est = self.estimator
         if self.net_rate_is_constant or est._solver["learning_rate"] != "adaptive":
+            self.say(f"{why} Stopping.")
             return False
         if est._rate <= SMALLEST_RATE:
-            self.say("Learning rate too small.")
+            self.say(f"{why} Learning rate too small. Stopping.")
             return False
         est._rate /= 5.0
-        self.say(f"Setting learning rate to {est._rate:f}")
+        self.say(f"{why} Setting learning rate to {est._rate:f}")
         est._no_improvement_count = 0
         return True
 
@@ -175,7 +181,8 @@ class Descent:
             self.penalty = 0.0
             stop = self.epoch_ended(loss, progress)
         for callback in est.callbacks or ():
-            stop |= callback(progress) is True
+            answer = callback(progress)
+            stop |= isinstance(answer, bool | np.bool_) and bool(answer)
         if monotonic() > self.ends_at and not stop:
             warnings.warn(
                 f"max_time={est.max_time} s is over after {est.n_iter_} iterations and the optimization hasn't "
@@ -221,12 +228,13 @@ class Descent:
         self.weights_before = after
 
     def rows_per_weight(self, progress: Progress) -> Any:
-        """rows/Σs of the batches (k,) of the epoch up to this Progress."""
+        """rows/Σs of the batches (k,) of the epoch up to this Progress; 0 where no row counts, as nothing is added."""
         s = self.data.sample_weight
         assert s is not None
         rows = self.order(progress.epoch - 1) if callable(self.order) else np.arange(len(s))
         starts = np.arange(0, len(rows), self.batch_size)
-        ratio = np.diff([*starts, len(rows)]) / np.add.reduceat(s[rows], starts)
+        sums = np.add.reduceat(s[rows], starts, dtype=np.float64)
+        ratio = np.divide(np.diff([*starts, len(rows)]), sums, out=np.zeros(len(sums)), where=sums > 0)
         return ratio[: progress.batch]
 
     def epoch_ended(self, loss: float, progress: Progress | None) -> bool:
@@ -236,8 +244,7 @@ class Descent:
         est.t_ += len(self.data)
         est.loss_ = loss
         est.loss_curve_.append(loss)
-        if est.verbose and est.verbose != "bar":
-            sys.stdout.write(f"Iteration {est.n_iter_}, loss = {loss:.8f}\n")
+        self.say(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
         improved = self.validated(progress) if self.held is not None else None
         if improved is None or not est.early_stopping:
             improved = not loss > est.best_loss_ - est.tol
@@ -249,8 +256,8 @@ class Descent:
         if est._no_improvement_count <= est.n_iter_no_change:
             return False
         what = "Validation score" if est.early_stopping else "Training loss"
-        self.say(f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs.")
-        return not self.lower_rate()
+        why = f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs."
+        return not self.lower_rate(why)
 
     def validated(self, progress: Progress | None) -> bool:
         """Loss and score on the held rows; whether the score improved. The best State is kept for early stopping."""
@@ -263,8 +270,7 @@ class Descent:
                 loss, score = evaluate(self.net, state, held.data)[0] / self.share, held.score(state)
         est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
-        if est.verbose and est.verbose != "bar":
-            sys.stdout.write(f"Validation score: {score:f}\n")
+        self.say(f"Validation score: {score:f}")
         improved = not score < est.best_validation_score_ + est.tol
         if score > est.best_validation_score_:
             est.best_validation_score_ = score

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..errors import BadInput
 from ..evaluation import r2
 from ..state import Floats
-from .base import BasePerceptron, stochastic
+from .base import BasePerceptron, dense, stochastic
 
 # loss -> (output, loss of the Network). scikit-learn's squared error is half of it, as is its Poisson deviance.
 LOSSES = {
@@ -105,12 +105,13 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
             dtype=(np.float64, np.float32), reset=reset,
         )  # fmt: skip
+        y = dense(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y.reshape(len(y), -1).astype(X.dtype, copy=False)
 
     def _targets(self, y: Any) -> Floats:
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        y = check_array(dense(y), ensure_2d=False, dtype="numeric", input_name="y")
         targets = y.reshape(len(y), -1)
         if targets.shape[1] != self.n_outputs_:
             raise BadInput(f"y has {targets.shape[1]} columns, {self.n_outputs_} were fitted: give as many.")

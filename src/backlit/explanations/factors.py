@@ -78,7 +78,10 @@ class Factor:
     value: float
     words: str
     latex: str
-    paths: Callable[[], tuple[Path, ...]] | None = field(default=None, repr=False, compare=False)
+    paths: Callable[[], tuple[Path, ...]] | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Factor({self.symbol} = {self.value:.6g})"
 
     def open(self) -> tuple[Path, ...]:
         """The paths that this factor gathers; none if it is a single derivative."""
@@ -100,7 +103,7 @@ class Path:
 class Factors:
     """The gradient of one example's loss with respect to one parameter, as a product of ``terms``."""
 
-    trace: Trace = field(repr=False)
+    trace: Trace
     name: Name
     where: str  # in words: layer, place in the arrays, from where to where
     parameter: int  # its place in the flat vector of parameters
@@ -127,6 +130,9 @@ class Factors:
     def __str__(self) -> str:
         return self.text()
 
+    def __repr__(self) -> str:
+        return f"Factors(∂L/∂{self.name} = {self.product:.6g}, {len(self.terms)} factors; print it to see them)"
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -135,7 +141,7 @@ class Shares:
     ``product`` is their sum. Each share opens into the chain of factors of its example.
     """
 
-    trace: Trace = field(repr=False)
+    trace: Trace
     name: Name
     where: str
     parameter: int
@@ -161,6 +167,9 @@ class Shares:
 
     def __str__(self) -> str:
         return self.text()
+
+    def __repr__(self) -> str:
+        return f"Shares(∂L/∂{self.name} = {self.product:.6g}, {len(self.terms)} examples; print it to see them)"
 
 
 def explain(

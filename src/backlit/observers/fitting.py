@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..batches import Order
+from ..data import Dataset
 from ..errors import BadInput
 from ..network import Network
 from ..optimizers import Optimizer
@@ -45,7 +46,8 @@ def fit(
 ) -> tuple[State, History]:
     """Trains to the end and gives (state, history). See ``train`` for the arguments that are not told here.
 
-    validation:      a Dataset or a pair (x, y), evaluated after every epoch.
+    validation:      a Dataset or a pair (x, y), evaluated after every epoch; its labels are read by the classes of
+                     ``data``, of which it may lack some.
     early_stopping:  an EarlyStopping, or its patience in epochs; it needs validation, and puts the best State back.
     observers:       called with every Progress; one that returns True ends the run. One that has ``begin(history)`` is
                      given the History before the run. One that has ``record() -> dict``
@@ -70,9 +72,11 @@ def fit(
     observers = _checked(observers)
     history = History()
     chain: list[Observer] = [history]
-    validator = None if validation is None else Validation(net, validation, stopping, history)
-    if validator is not None:  # before the history: interrupted in between, its lists stay equally long
-        chain.insert(0, validator)
+    validator = None
+    if validation is not None:
+        data = Dataset.of(data)
+        validator = Validation(net, validation, data, stopping, history)
+        chain.insert(0, validator)  # before the history: interrupted in between, its lists stay equally long
     for observer in observers:
         if hasattr(observer, "begin"):
             observer.begin(history)
@@ -86,20 +90,11 @@ def fit(
             keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain), history))
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
+        every = None if checkpoints is None else checkpoints.interval[0]  # a report wherever one is due
         run = train(
-            net,
-            opt,
-            data,
-            batch_size=batch_size,
-            epochs=epochs,
-            seed=seed,
-            state=state,
-            engine=engine,
-            order=order,
-            watch=watch,
-            reports_every=None if checkpoints is None else checkpoints.interval[0],  # wherever a checkpoint is due
-            noise=noise,
-        )
+            net, opt, data, batch_size=batch_size, epochs=epochs, seed=seed, state=state, engine=engine, order=order,
+            watch=watch, reports_every=every, noise=noise,
+        )  # fmt: skip
         if validator is not None and validator.wants_to_stop:
             run = iter(())
         display = open_things.enter_context(Display(history, shown=progress))

@@ -42,10 +42,14 @@ class History:
     noise_step: list[int] = field(default_factory=list)
     gradient_square: list[float] = field(default_factory=list)
     gradient_variance: list[float] = field(default_factory=list)
-    noise_sums: list[float] = field(default_factory=list, repr=False)  # of the newest point: rows, Σ rows·each
+    noise_sums: list[float] = field(default_factory=list)  # of the newest point: rows, Σ rows·each
     interrupted: bool = False
-    kept: bool = field(default=True, repr=False, compare=False)
-    watched: list[Watched] = field(default_factory=list, repr=False)
+    kept: bool = field(default=True, compare=False)
+    watched: list[Watched] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        newest = [f"{name} {getattr(self, name)[-1]:.6g}" for name in LISTS[1:4] if getattr(self, name)]
+        return f"History({', '.join([f'{len(self.epoch)} epochs', *newest])})"
 
     @property
     def noise_scale(self) -> list[float]:

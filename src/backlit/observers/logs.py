@@ -153,7 +153,7 @@ class TensorBoardLog(_Log):
         try:
             from tensorboard.summary import Writer
         except ImportError:
-            raise EngineUnavailable("log: TensorBoard isn't installed: pip install \"backlit[logs]\"") from None
+            raise EngineUnavailable('log: TensorBoard isn\'t installed: pip install "backlit[logs]"') from None
         self.open_writer = Writer
         self.writer: Any = None
 

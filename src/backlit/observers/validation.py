@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from ..data import Dataset
 from ..errors import BadInput
 from ..evaluation import evaluate
@@ -46,12 +48,25 @@ class EarlyStopping:
 
 
 class Validation:
-    """After each epoch: loss and score on ``data``, written into ``history``; asks to stop as ``stopping`` says."""
+    """After each epoch: loss and score on ``data``, written into ``history``; asks to stop as ``stopping`` says.
 
-    def __init__(self, net: Network, data: Any, stopping: EarlyStopping | None, history: History) -> None:
-        self.net, self.data, self.stopping, self.history = net, Dataset.of(data), stopping, history
-        self.data.check_inputs(net)
-        self.data.targets(net)  # what doesn't fit is told before an epoch is spent
+    Its labels are read by the classes of ``train``, the rows trained on.
+    """
+
+    def __init__(
+        self, net: Network, data: Any, train: Dataset, stopping: EarlyStopping | None, history: History
+    ) -> None:
+        self.net, self.stopping, self.history = net, stopping, history
+        train.check_inputs(net)
+        train.targets(net)
+        try:  # what doesn't fit is told before an epoch is spent
+            given = Dataset.of(data)
+            given.check_inputs(net)
+            self.data = read_alike(given, train, net)
+            self.data.targets(net)
+        except BadInput as error:
+            told = f": {error}".replace(": data is", " is", 1)
+            raise BadInput(f"fit: validation{told}") from None
         self.best: State | None = None
         self.best_value = float("inf")
         self.bad_epochs = 0
@@ -85,3 +100,19 @@ class Validation:
         """Takes up a checkpoint's record."""
         self.best, self.bad_epochs = record["best"], record["bad_epochs"]
         self.best_value = float("inf") if record["best_value"] is None else record["best_value"]
+
+
+def read_alike(given: Dataset, train: Dataset, net: Network) -> Dataset:
+    """``given`` with its labels numbered as ``net`` learns them from ``train``; BadInput for a label not among them."""
+    if train.y.ndim != 1 or given.y.ndim != 1:
+        return given
+    texts, known = train.y.dtype.kind == "U", train.classes
+    if net.sizes[-1] > 1 and known is None:  # whole floats are labels there
+        known = tuple(np.unique(train.y).astype(np.int64).tolist())
+    elif net.sizes[-1] == 1 and not texts and (net.output != "sigmoid" or known is None or set(known) <= {0, 1}):
+        if given.y.dtype.kind == "U":
+            raise BadInput("y holds texts where the training rows have numbers: wanted numbers")
+        if net.output != "sigmoid" or given.classes is None:
+            return given
+        known = (0, 1)  # numbers as they are: two others would be taken for classes of their own
+    return given if given.classes == known else Dataset(given.x, given.y, given.sample_weight, classes=known)
