@@ -68,8 +68,16 @@ def parquet_values(path: Path) -> tuple[list[str], list[list[Any]]]:
     arrow = pyarrow(f"{place(path)}: reading Parquet")
     with reading(path, "a Parquet file"):
         table = arrow.parquet.read_table(path)
-        columns = [column.to_pylist() for column in table.columns]
+        columns = [_values(arrow, column) for column in table.columns]
         return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+
+
+def _values(arrow: Any, column: Any) -> list[Any]:
+    """Python values; a single-precision 0.1 is 0.1, not 0.10000000149011612."""
+    if column.type in (arrow.float16(), arrow.float32()):
+        return [None if value is None else float(value) for value in column.cast(arrow.string()).to_pylist()]
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 @contextmanager
