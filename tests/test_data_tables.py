@@ -172,7 +172,9 @@ def test_which_column_is_the_target(tmp_path):
         ('a,b\n"1,2\n3,4\n', ["line", "quotes"]),
         ('a,b\n"1"2,3\n', ["line 2", "quotes"]),
         ('a,b\n"1\n2",3\n1,2', ["line 3", "column 'a'", r"'1\n2'"]),
-        (b"a,b\n1,\xff\n", ["UTF-8", "0xff"]),
+        (b"a,b\n1,\xff\n", ["line 2", "UTF-8", "0xff"]),
+        (b"gr\xfcn,b\n1,2\n", ["line 1", "UTF-8", "0xfc"]),
+        (b"a,b\n" + b"1,2\n" * 5000 + b"3,\xe4\n", ["line 5002", "0xe4"]),
         (b"\xff\xfea\0,\0b\0", ["UTF-8"]),
         ("a,b\n1," + "x" * 101 + "\n", ["line 2", "100 characters"]),
         ("a,b\n1,x\0\n", ["line 2", "class name"]),
@@ -316,3 +318,12 @@ def test_a_column_that_counts_the_rows_is_told(tmp_path):
     rows = "".join(f"{k + 1},{k % 7},{'ab'[k // 20]}\n" for k in range(40))
     assert "Id counts the rows: drop it" in load_dataset(table(tmp_path, "Id,a,y\n" + rows)).note
     assert "counts" not in load_dataset(table(tmp_path, "Id,a,y\n" + rows.replace("33,", "34,"))).note
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;\r"])
+def test_the_line_that_excel_wants_is_no_header(tmp_path, line):
+    path = table(tmp_path, line + "\na;t\n1,5;x\n2,5;y\n")
+    data = load_dataset(path)
+    assert (data.columns, data.target, data.x.tolist()) == (("a",), "t", [[1.5], [2.5]])
+    assert load_dataset(table(tmp_path, line + "\n1,5;x\n2,5;y\n")).x.tolist() == [[1.5], [2.5]]
+    assert "line 4" in told(table(tmp_path, line + "\na;t\n1;x\n2\n"))

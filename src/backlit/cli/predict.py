@@ -42,7 +42,8 @@ TEXTS = {".csv": ",", ".tsv": "\t"}
 @click.command("predict")
 @model_argument
 @data_argument
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A .csv, .tsv or .parquet file to write.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="A .csv, .tsv or .parquet file to write.")  # fmt: skip
 @click.option("--with-inputs", is_flag=True,
               help="Put all columns of a table, as they stand, before the predictions.")  # fmt: skip
 @json_option
@@ -71,10 +72,11 @@ def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_j
     terminal = output is None and not as_json and sys.stdout.isatty()
     if terminal:  # a file or a pipe gets the numbers in full, and the names as they are
         rows = [[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows]
+    known = preparation.columns or ()
     if with_inputs:
-        header, rows = beside(*table_values(Path(data)), header, rows)
+        header, rows = beside(*table_values(Path(data), known), header, rows)
     elif is_table(data):
-        tell_unused(table_columns(Path(data)), preparation)
+        tell_unused(table_columns(Path(data), known), preparation)
     if as_json:
         print_json({"columns": header, "rows": rows})
     elif output is None:
