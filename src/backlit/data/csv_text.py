@@ -23,7 +23,7 @@ DELIMITERS = ",;\t|"
 SHOWN = {";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE = 1000  # lines that tell a decimal comma
 COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
-FOR_EXCEL = re.compile(r'"?sep=[,;\t|]"?\s*', re.IGNORECASE)
+FOR_EXCEL = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte that isn't UTF-8
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+")
 
@@ -183,6 +183,8 @@ def _head(lines: Iterator[str]) -> list[str]:
 
 def _delimiter(head: list[str], sample: list[str]) -> str:
     """What divides the first line into cells: into numbers if it can, else into as many as most of the next lines."""
+    if said := next(filter(None, map(FOR_EXCEL.fullmatch, head)), None):
+        return said[1]
     blank = list(map(_content, head))
 
     def fit(delimiter: str) -> tuple[bool, bool, int, int]:
