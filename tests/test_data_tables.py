@@ -162,6 +162,11 @@ def test_which_column_is_the_target(tmp_path):
         ("a,b\n1,x\n3,NaN\n", ["line 3", "target 'b'"]),
         ("a,b\n1,2.5\n3,-inf\n", ["line 3", "target 'b'"]),
         ('a,b\n"1,5",2\n', ["line 2", "column 'a'", "'1,5'", "with a point"]),
+        ('a,b\n"1,000",2\n', ["line 2", "'1,000'", "without signs between thousands: 1000"]),
+        ('a,b\n"-1,234,567.25",2\n', ["without signs between thousands: -1234567.25"]),
+        ('a,b\n"0,125",2\n', ["with a point"]),
+        ("a;b\n1.000,50;2\n2.000,75;3\n", ["line 2", "without signs between thousands: 1000.50"]),
+        ("a;b\n1.000.000,5;2\n1,5;3\n", ["line 2", "without signs between thousands: 1000000,5"]),
         ("a;b\n1,5;2\n2.5;3\n", ["line 2", "column 'a'", "'1,5'", "with a point"]),
         ("a;b\n" + "1,5;2\n" * 1000 + "2.5;3\n", ["line 1002", "'2.5'", "decimal commas", "alike"]),
         ("a;b\n1,5;2\n1.234,5;3\n", ["line 3", "'1.234,5'", "between thousands"]),
@@ -296,7 +301,7 @@ def test_a_target_of_one_number_is_refused(tmp_path, numbers):
     assert "'y' is 1e+20 in every row" in told(table(tmp_path, far))
 
 
-@pytest.mark.parametrize("write", ["{}%", "${}.50", '"1,{:03}.50"', "{} kg", "-{} °C", "1 {:03}"])
+@pytest.mark.parametrize("write", ["{}%", "${}.50", "{} kg", "-{} °C", "1 {:03}"])
 def test_numbers_with_signs_are_told_how_to_be_written(tmp_path, write):
     rows = "".join(f"{write.format(k)},{k},{k % 2}\n" for k in range(40))
     data = load_dataset(table(tmp_path, "p,a,y\n" + rows))

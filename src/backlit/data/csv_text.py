@@ -160,10 +160,12 @@ def with_point(cell: str, path: Path, line: int) -> str:
     """A cell of a table with decimal commas; BadInput for 1.5, which could be meant as 15, and for 1.234,5."""
     if "," in cell and COMMA_NUMBER.fullmatch(cell.strip()):
         return cell.replace(",", ".")
-    if "." in cell and (as_number(cell) is not None or THOUSANDS.fullmatch(cell.strip())):
+    thousands = THOUSANDS.fullmatch(cell.strip())
+    if "." in cell and (thousands or as_number(cell) is not None):
+        how = f"numbers without signs between thousands: {cell.strip().replace('.', '')}" if thousands else "all alike"
         raise BadInput(
-            f"{place(path)} line {line}: came {shown(cell)} in a table whose other numbers have decimal commas; write "
-            "all numbers alike, without signs between thousands"
+            f"{place(path)} line {line}: came {shown(cell)} in a table whose other numbers have decimal commas; "
+            f"write {how}"
         )
     return cell
 
