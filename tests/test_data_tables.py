@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
 
 import backlit as bl
-from backlit.data import Dataset, Preparation, cells, csv_text, load_dataset, load_inputs, load_prepared
+from backlit.data import Dataset, Preparation, cells, csv_text, import_tables, load_dataset, load_inputs, load_prepared
 from backlit.errors import BadInput
 
 QUICK = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -332,3 +332,33 @@ def test_the_line_that_excel_wants_is_no_header(tmp_path, line):
     assert (data.columns, data.target, data.x.tolist()) == (("a",), "t", [[1.5], [2.5]])
     assert load_dataset(table(tmp_path, line + "\n1,5;x\n2,5;y\n")).x.tolist() == [[1.5], [2.5]]
     assert "line 4" in told(table(tmp_path, line + "\na;t\n1;x\n2\n"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "slip"),
+    [
+        ([str(100_000 + 137 * k) for k in range(399)], "sold"),
+        ([str(100_000 + 137 * (k % 50)) for k in range(399)], "12O"),
+        ([f"{k % 5}.5" for k in range(399)], "x"),
+        ([str(k / 7) for k in range(1500)], "odd"),
+    ],
+)
+def test_a_text_among_the_numbers_of_the_target_is_named(tmp_path, numbers, slip):
+    """In the words for an input column; not as so many classes, nor as a name of every row."""
+    for line in (4, len(numbers)):
+        cells = [*numbers[: line - 2], slip, *numbers[line - 2 :]]
+        path = table(tmp_path, "a,price\n" + "".join(f"{k % 9},{cell}\n" for k, cell in enumerate(cells)))
+        for target in ("price", None):
+            said = f"line {line}, target 'price': wanted a number, as in most of its rows, came '{slip}'; correct it"
+            assert said in told(path, target=target)
+        message = refusal(import_tables, [path], tmp_path / "new", "price", 0.2, lambda *_: None)
+        assert "target 'price': wanted numbers" in message
+        assert f"came '{slip}' in row {line - 1:,} of all" in message
+
+
+def test_a_text_among_few_whole_numbers_is_a_class(tmp_path):
+    for kinds in ("12x", "123456789x", ["1", "1.5x", "2x"]):
+        path = table(tmp_path, "a,t\n" + "".join(f"{k},{kinds[k % len(kinds)]}\n" for k in range(60)))
+        assert load_dataset(path).classes == tuple(kinds)
+    thousands = "".join(f'{k},"{1000 + k:,}"\n{k},{k}.5\n{k},{k}\n' for k in range(30))
+    assert "between thousands: 1000" in told(table(tmp_path, "a,t\n" + thousands))
