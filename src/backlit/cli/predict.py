@@ -74,7 +74,7 @@ def command(model: Path, data: str, output: Path | None, with_inputs: bool, as_j
         rows = [[f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows]
     known = preparation.columns or ()
     if with_inputs:
-        header, rows = beside(*table_values(Path(data), known), header, rows)
+        header, rows = beside(*table_values(Path(data), known, not of_parquet(output)), header, rows)
     elif is_table(data):
         tell_unused(table_columns(Path(data), known), preparation)
     if as_json:
@@ -96,19 +96,23 @@ def check_output(output: Path, as_json: bool) -> None:
     suffix = output.suffix.lower()
     if suffix not in ("", *TEXTS, *PARQUET):
         raise BadInput(f"--output {output}: a name that ends in .csv, .tsv or .parquet is wanted.")
-    if suffix in PARQUET:
+    if of_parquet(output):
         pyarrow("writing Parquet")
     check_writable("--output", output)
 
 
+def of_parquet(output: Path | None) -> bool:
+    """Whether the result is to be a Parquet file."""
+    return output is not None and output.suffix.lower() in PARQUET
+
+
 def store(output: Path, header: list[str], rows: list[list[object]]) -> None:
     """The predictions as a file, CSV or Parquet by its name."""
-    suffix = output.suffix.lower()
-    if suffix in PARQUET:
+    if of_parquet(output):
         content = parquet_of(header, rows)
     else:
         text = StringIO()
-        write(text, header, rows, TEXTS.get(suffix, ","))
+        write(text, header, rows, TEXTS.get(output.suffix.lower(), ","))
         content = text.getvalue().encode()
     write_result("--output", output, content)
     click.echo(f"{counted(len(rows), 'row')} written to {output}", err=True)

@@ -182,13 +182,14 @@ def table_note(path: Path, known: Sequence[str]) -> str:
     return _source(path, known).note
 
 
-def table_values(path: Path, known: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+def table_values(path: Path, known: Sequence[str], spelled: bool) -> tuple[list[str], list[list[Any]]]:
     """(names of all columns, all rows as they stand): texts of CSV, Python values of Parquet. Some names are ``known``.
 
-    A column without a name, such as a frame's own row numbers, is there, too.
+    A column without a name, such as a frame's own row numbers, is there, too. Times of Parquet are ``spelled`` as texts
+    where it is for a text.
     """
     if is_parquet(path):
-        return parquet_values(path)
+        return parquet_values(path, spelled)
     with opened_csv(path, known, unnamed=True) as table:
         return table.names, [cells for _, cells in table.rows]
 
