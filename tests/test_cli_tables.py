@@ -304,3 +304,13 @@ def test_a_result_is_what_its_name_says(folder):
     assert backlit(folder, "predict", "m.safetensors", "people.csv", "--output", "/dev/stdout").stdout == piped
     assert backlit(folder, "predict", "m.safetensors", "people.csv", "--output", "plain").returncode == 0
     assert (folder / "plain").read_text() == piped
+
+
+def test_r2_of_one_row_is_not_told(tmp_path):
+    written(tmp_path / "d.csv", [[str(k), f"{k}.5"] for k in range(5)], ["x", "y"])
+    done = backlit(tmp_path, "train", "d.csv", "--save", "m", "--epochs", "1", "--quiet")
+    assert done.stdout == "test R² undefined for one row\n"
+    assert json.loads(backlit(tmp_path, "train", "d.csv", "--epochs", "1", "--json").stdout)["test_score"] is None
+    written(tmp_path / "one.csv", [["1", "1.5"]], ["x", "y"])
+    assert backlit(tmp_path, "evaluate", "m", "one.csv").stdout.endswith(" · R² undefined for one row\n")
+    assert json.loads(backlit(tmp_path, "evaluate", "m", "one.csv", "--json").stdout)["value"] is None

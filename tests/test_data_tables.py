@@ -323,6 +323,19 @@ def test_a_column_that_counts_the_rows_is_told(tmp_path):
     rows = "".join(f"{k + 1},{k % 7},{'ab'[k // 20]}\n" for k in range(40))
     assert "Id counts the rows: drop it" in load_dataset(table(tmp_path, "Id,a,y\n" + rows)).note
     assert "counts" not in load_dataset(table(tmp_path, "Id,a,y\n" + rows.replace("33,", "34,"))).note
+    constant = "".join(f"1e17,{k % 7},{'ab'[k // 20]}\n" for k in range(40))
+    assert "counts" not in load_dataset(table(tmp_path, "Id,a,y\n" + constant)).note
+
+
+def test_what_nearly_fits_is_named(tmp_path):
+    path = table(tmp_path, "Age,Ticket no,Y\n1,2,3\n2,A/5 0,4\n3,4,5\n")
+    assert "target 'y' is none of its columns (did you mean Y?)" in told(path, target="y")
+    assert "came 'A/5 0'; correct it, leave it empty, or drop the column: --drop 'Ticket no'" in told(path)
+    for name in ("t.csv.gz", "T.CSV.ZIP", "t.tsv.xz"):
+        assert "unpack it first" in told(table(tmp_path, "a,b\n1,2\n", name))
+    (tmp_path / "folder").mkdir()
+    table(tmp_path / "folder", "[]", "import.json")
+    assert "run the same backlit import again" in told(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;\r"])

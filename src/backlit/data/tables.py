@@ -78,7 +78,9 @@ def read_table(
 
 def _counts_rows(values: Array) -> bool:
     """Whether a column (N,) is the rows' own number: where rows are sorted by class, that tells the class."""
-    return len(values) >= FEW_CATEGORIES and bool((values == values[0] + np.arange(len(values))).all())
+    if len(values) < FEW_CATEGORIES or values[0] == values[1]:  # beyond 2^53 a constant and 1 are the constant
+        return False
+    return bool((values == values[0] + np.arange(len(values))).all())
 
 
 def _gaps(x: Array, names: list[str], categories: tuple[Categories, ...] | None) -> list[str]:
