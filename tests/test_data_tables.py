@@ -373,5 +373,18 @@ def test_a_text_among_few_whole_numbers_is_a_class(tmp_path):
     for kinds in ("12x", "123456789x", ["1", "1.5x", "2x"]):
         path = table(tmp_path, "a,t\n" + "".join(f"{k},{kinds[k % len(kinds)]}\n" for k in range(60)))
         assert load_dataset(path).classes == tuple(kinds)
-    thousands = "".join(f'{k},"{1000 + k:,}"\n{k},{k}.5\n{k},{k}\n' for k in range(30))
-    assert "between thousands: 1000" in told(table(tmp_path, "a,t\n" + thousands))
+
+
+def test_commas_in_the_numbers_of_the_target_are_told(tmp_path):
+    """In every row, or in some; a few such texts may be classes, as sets of numbers are."""
+    every = table(tmp_path, "a,t\n" + "".join(f'{k},"{1000 + k:,}"\n' for k in range(30)))
+    some = table(tmp_path, "a,t\n" + "".join(f'{k},{k}\n{k},"{1000 + k:,}"\n' for k in range(30)), "some.csv")
+    many = table(tmp_path, "a,t\n" + "".join(f'{k},"{k},5"\n' for k in range(1100)), "many.csv")
+    for path, words in ((every, "line 2, target 't'"), (some, "line 3, target 't'"), (many, "line 2, target 't'")):
+        message, how = told(path), "with a point: 1.5" if path == many else "between thousands: 1000"
+        assert words in message
+        assert how in message
+        if path != many:
+            assert how in refusal(import_tables, [path], tmp_path / "new", None, 0.2, lambda *_: None)
+    sets = table(tmp_path, "a,t\n" + "".join(f'{k},"{k % 3},2"\n' for k in range(30)))
+    assert load_dataset(sets).classes == ("0,2", "1,2", "2,2")

@@ -164,6 +164,11 @@ def spelling_advice(cell: str) -> str | None:
     return "write numbers with a point: 1.5" if DECIMAL_COMMA.fullmatch(text) else None
 
 
+def meant_as_number(cell: str) -> bool:
+    """Whether a cell is a number, or one that has a comma."""
+    return as_number(cell) is not None or spelling_advice(cell) is not None
+
+
 def number_in(cell: str, name: str, path: Path, line: int) -> float | None:
     """The number in one cell, or None; see numbers_in."""
     number = float(numbers_in(Texts([cell], np.zeros(1, np.int64)), name, path, [line])[0])

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import BadInput
 from .arrays import Array
 from .cells import as_number, is_missing, one_spelling
-from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories
+from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories, meant_as_number, spelling_advice
 from .preparation import Preparation
 from .table_chunks import Cells
 from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES, no_classes, refuse_names
@@ -208,8 +208,9 @@ def _classes(seen: Seen, texts: bool, name: str, path: Path) -> tuple[str, ...] 
         where, came = f"{place(path)}: target {shown(name)}", f"came {shown(cell)} in row {row:,} of all"
         if answers is None:
             raise BadInput(f"{where}: wanted numbers, or at most {MOST_CLASSES} classes; {came}")
-        if 2 * sum(map(_is_word, answers)) < len(answers) and no_classes(answers):
-            raise BadInput(f"{where}: wanted numbers, as in most of its rows, {came}; correct it or remove the line")
+        if 2 * sum(map(meant_as_number, answers)) > len(answers) and no_classes(answers):
+            how = spelling_advice(cell) or "correct it or remove the line"
+            raise BadInput(f"{where}: wanted numbers, as in most of its rows, {came}; {how}")
         classes = sorted(set(one_spelling(answers).values()))
         _refuse_constant(len(classes), "classes", name, path)
         refuse_names(len(classes), rows, name, path)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import BadInput
 from .arrays import Array
 from .cells import Cells, Texts, as_number, is_missing, known_text, one_spelling
-from .columns import as_spelled, known_cells, spelling_advice
+from .columns import as_spelled, known_cells, meant_as_number, spelling_advice
 from .targets import Label
 from .wording import at, listed, place, shown
 
@@ -56,7 +56,9 @@ class TargetColumn:
         numbers = [as_number(text) for text in cells.texts]
         codes: list[int] = []
         self._rows += len(cells.codes)
-        self._number_rows += int(np.isin(cells.codes, [k for k, n in enumerate(numbers) if n is not None]).sum())
+        given = zip(cells.texts, numbers, strict=True)
+        meant = np.array([number is not None or spelling_advice(text) is not None for text, number in given], bool)
+        self._number_rows += int(meant[cells.codes].sum())
         for code, (text, number) in enumerate(zip(cells.texts, numbers, strict=True)):
             if not text.strip() or (number is not None and not math.isfinite(number)):
                 self._refuse_missing(_first(cells, code, lines), text)
@@ -182,8 +184,8 @@ def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
 
 def no_classes(texts: Collection[str]) -> bool:
     """Whether those of the different texts that are numbers couldn't be classes: fractions, or too many."""
-    numbers = [text for text in texts if as_number(text) is not None]
-    return len(numbers) > MOST_INTEGER_CLASSES or not all(text.lstrip("+-").isdecimal() for text in numbers)
+    whole = all(text.lstrip("+-").isdecimal() for text in texts if as_number(text) is not None)
+    return not whole or sum(map(meant_as_number, texts)) > MOST_INTEGER_CLASSES
 
 
 def refuse_names(classes: int, rows: int, name: str, path: Path) -> None:
