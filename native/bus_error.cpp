@@ -2,6 +2,7 @@
 // with SIGBUS, and nothing can go on from there. Knows no Python; calls only what a signal handler may call.
 #include "bus_error.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 

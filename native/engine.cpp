@@ -5,8 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <exception>
 #include <limits>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 #include "dispatch.hpp"
 
@@ -40,6 +43,11 @@ constexpr long SPARSE_INPUTS = 64, SPARSE_SAMPLE = 8;
 
 // Engines of this process that take steps now: training in several Python threads shares the cores.
 std::atomic<long> at_work{0};
+
+#if defined(__unix__) || defined(__APPLE__)
+// A forked child has one thread, and it is in no engine.
+const int forgetting = pthread_atfork(nullptr, nullptr, [] { at_work = 0; });
+#endif
 
 struct AtWork {
   AtWork() { ++at_work; }
@@ -94,7 +102,9 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) {
   // rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t), both sides of the bar times √(1 - beta2^t)
   const double root = std::sqrt(1 - std::pow(o.beta2, t));
   rule.scale = T(rate * root / (1 - std::pow(o.beta1, t)));
-  rule.epsilon = T(o.raw_epsilon ? o.epsilon : o.epsilon * root);
+  // Flushed to zero, a tiny epsilon would make 0/0 of the weights that nothing has moved.
+  const T least = o.epsilon > 0 ? std::numeric_limits<T>::min() : T(0);
+  rule.epsilon = std::max(T(o.raw_epsilon ? o.epsilon : o.epsilon * root), least);
   rule.decay = T(rate * o.weight_decay);
 }
 
@@ -183,20 +193,14 @@ void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, doub
   const long between_looks = 1 + long(BETWEEN_LOOKS * double(pieces_) / work_of(batches.batch));
   long to_look = between_looks;
   bool more = true;  // written by thread 0 between two meetings, read by the others after the second
-  std::exception_ptr failure;  // of thread 0, kept until the others have gone home
   const auto next = [&] {
     more = place.step < batches.steps;
     if (to_look-- == 0) {
       more = more && seconds_since(start) <= seconds;
       to_look = between_looks - 1;
     }
-    try {
-      if (more) prepare(plan, batches, place);
-      for (long i = 0; squares && i < threads; ++i) std::fill_n(plan.squares[i], kernels_.lanes, T(0));
-    } catch (const BadInput&) {
-      failure = std::current_exception();
-      more = false;
-    }
+    if (more) prepare(plan, batches, place);
+    for (long i = 0; squares && i < threads; ++i) std::fill_n(plan.squares[i], kernels_.lanes, T(0));
   };
   const auto share_of = [&](long thread) {
     FlushTinyToZero guard;
@@ -213,13 +217,13 @@ void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, doub
     threads = 1;
     share_of(0);
   }
-  if (failure) std::rethrow_exception(failure);
 }
 
 // Whether the zeros of x are to be left out in this call's steps: as many as in the first rows of its first batch.
 template <class T>
 bool Engine<T>::has_many_zeros(const Batches<T>& batches, long step) const {
   if (batches.batch > most_sparse_rows || inputs_ < SPARSE_INPUTS) return false;
+  if (network_.first_outputs() < kernels_.sparse_outputs) return false;
   const long rows = std::min(batches.batch, SPARSE_SAMPLE), most = long(SPARSE_SHARE * double(rows * inputs_));
   long others = 0;
   for (long b = 0; b < rows && others <= most; ++b) {
@@ -248,7 +252,8 @@ void Engine<T>::advance(const Batches<T>& batches, Place& place, double* losses,
   const AtWork mark;
   const bool measured = squares != nullptr;
   const long batch = batches.batch;
-  // Squared gradients are added up thread by thread: their bits must not depend on the clock, nor on other engines.
+  // Squared gradients are added up thread by thread, and in another order where zeros are left out: their bits must not
+  // depend on the clock, nor on other engines, nor on where a call begins.
   const long cores = measured ? usable_cores() : std::max(1L, usable_cores() / at_work);
   const long sure = threads_for(batch, WORTH_A_THREAD, cores), most = threads_for(batch, WORTH_A_TRIAL, cores);
   const bool by_pace = sure == 1 && most > 1 && !measured;
@@ -262,7 +267,7 @@ void Engine<T>::advance(const Batches<T>& batches, Place& place, double* losses,
   plan.begun = nullptr;
   shares_.resize(most_rows);
   find_rows(batches, place.step, piece_of(batch, place.piece), plan.next_rows);
-  plan.sparse = has_many_zeros(batches, place.step);
+  plan.sparse = !measured && has_many_zeros(batches, place.step);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
   if (!by_pace) return run(plan, batches, place, losses, squares, seconds, threads);
   const auto rows_done = [&] { return place.step * batch + piece_of(batch, place.piece).first; };

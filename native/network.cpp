@@ -133,18 +133,16 @@ Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads, bool measured) {
     long widest = 0;
     for (const Layer<T>& layer : layers_) widest = std::max(widest, layer.fan_out);
     // A block of the output layer (four arrays, a register per output), or a transposed panel (two registers).
-    scratch_of_thread_.clear();
-    places_of_thread_.clear();
-    for (long thread = 0; thread < threads; ++thread) {
-      if (thread == static_cast<long>(scratch_.size())) {
-        scratch_.emplace_back(std::size_t(4) * widest * lanes_);
-        places_.emplace_back(std::size_t(layers_.front().fan_in + lanes_));
-      }
-      scratch_of_thread_.push_back(scratch_[thread].get());
-      places_of_thread_.push_back(places_[thread].get());
-    }
+    scratch_of_thread_.reserve(threads);
+    places_of_thread_.reserve(threads);
     plan_.scratch = scratch_of_thread_.data();
     plan_.places = places_of_thread_.data();
+    while (static_cast<long>(scratch_.size()) < threads) {
+      places_.emplace_back(std::size_t(layers_.front().fan_in + lanes_));
+      scratch_.emplace_back(std::size_t(4) * widest * lanes_);
+      places_of_thread_.push_back(places_.back().get());
+      scratch_of_thread_.push_back(scratch_.back().get());
+    }
   }
   plan_.squares = nullptr;
   if (measured) {

@@ -23,7 +23,7 @@ struct Specification {
   std::vector<Activation> activations;  // one per layer with weights
   Loss loss;
   bool mean;  // reduction over the batch: mean or sum
-  long widest() const { return *std::max_element(sizes.begin() + 1, sizes.end()); }  // outputs of a layer
+  long widest() const { return *std::max_element(sizes.begin(), sizes.end()); }
 };
 
 // `count` numbers, zero, at the start of a cache line.
@@ -57,6 +57,7 @@ class PackedNetwork {
   Array<T> zeros() const { return Array<T>(packed_count_); }  // packed
 
   long parameter_count() const { return parameter_count_; }
+  long first_outputs() const { return layers_.front().fan_out; }
   long padded_outputs() const { return round_up(layers_.back().fan_out, lanes_); }
 
  private:

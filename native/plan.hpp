@@ -84,6 +84,7 @@ struct Plan {
 template <class T>
 struct Kernels {
   long lanes;                                                  // numbers per register
+  long sparse_outputs;                                         // of a first layer for which Plan::sparse pays
   void (*step)(const Plan<T>&, long thread, long threads);     // forward, losses, backward, update
   void (*measured_step)(const Plan<T>&, long thread, long threads);  // the same, and row_squares and squares
   void (*forward)(const Plan<T>&, T* out);                     // out (batch, fan_out of the last layer)

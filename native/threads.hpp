@@ -19,23 +19,24 @@
 
 namespace backlit {
 
-// The number in OMP_NUM_THREADS as the process began with it: joblib gives each of its workers its share of the cores so.
-inline long cores_allowed() {
-  static const long allowed = [] {
-    const char* text = std::getenv("OMP_NUM_THREADS");
-    const long number = text ? std::atol(text) : 0;
-    return number > 0 ? number : std::numeric_limits<long>::max();
-  }();
-  return allowed;
-}
-
 // The cores that this process may use, which the C++ library's count does not respect everywhere.
-inline long usable_cores() {
+inline long cores_here() {
 #if defined(__linux__)
   cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return std::min<long>(CPU_COUNT(&cores), cores_allowed());
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
 #endif
-  return std::clamp<long>(std::thread::hardware_concurrency(), 1, cores_allowed());
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// Those of them that threads are taken for unasked: no more than OMP_NUM_THREADS said when this was first wanted. By it
+// joblib gives each of its workers its share.
+inline long usable_cores() {
+  static const long allowed = [] {
+    const char* text = std::getenv("OMP_NUM_THREADS");
+    const long number = text ? std::strtol(text, nullptr, 10) : 0;
+    return number > 0 ? number : std::numeric_limits<long>::max();
+  }();
+  return std::min(cores_here(), allowed);
 }
 
 inline void pause_processor() {
@@ -61,7 +62,7 @@ class FlushTinyToZero {
 // more members than cores it sleeps at once: whoever spins keeps the one it waits for from running.
 class MeetingPlace {
  public:
-  explicit MeetingPlace(long members) : members_(members), spins_(members > 1 && members <= usable_cores() ? 4000 : 0) {}
+  explicit MeetingPlace(long members) : members_(members), spins_(members > 1 && members <= cores_here() ? 4000 : 0) {}
 
   void wait() {
     const unsigned round = round_.load(std::memory_order_relaxed);
@@ -96,6 +97,7 @@ bool run_team(long threads, Work work) {
     order.wait(0);
     if (order.load() > 0) work(thread);
   };
+  others.reserve(threads - 1);
   try {
     for (long thread = 1; thread < threads; ++thread) others.emplace_back(follow, thread);
     order = 1;

@@ -311,6 +311,29 @@ def test_the_cores_that_others_allow(allowed, cores):
     assert int(python(code, OMP_NUM_THREADS=allowed)) == (cores or len(os.sched_getaffinity(0)))
 
 
+@pytest.mark.parametrize("kind", ["zero", "dense"])
+def test_measured_squares_do_not_depend_on_where_a_call_begins(kind):
+    """Where zeros are left out the squares are summed in another order: measured steps never leave them out."""
+    net = bl.Network([101, 100, 3], output="softmax", loss="cross_entropy")
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((64, 101)).astype("float32"), np.eye(3, dtype="float32")[random.integers(0, 3, 64)]
+    x[32:] *= random.random((32, 101)) < 0.125
+    rows = np.stack([np.arange(32), np.arange(32, 64)] if kind == "zero" else [np.arange(32, 64), np.arange(32)])
+    found = []
+    for calls in ([rows], [rows[:1], rows[1:]]):
+        opened = native.Engine(net, bl.SGD(0.1), states(net, bl.SGD(0.1), "float32"), bl.Dataset(x, y), threads=1)
+        found.append(np.concatenate([opened.advance_measured(call)[1] for call in calls]))
+    assert np.array_equal(*found)
+
+
+def test_a_tiny_epsilon_of_adam_divides_nothing_by_zero():
+    net = bl.Network([2, 1])
+    x, y = np.array([[1.0, 0.0], [2.0, 0.0]], np.float32), np.array([[1.0], [3.0]], np.float32)
+    opened = native.Engine(net, bl.Adam(0.01, epsilon=1e-40), bl.initial_state(net, bl.Adam(0.01)), bl.Dataset(x, y))
+    opened.advance(np.array([[0, 1]] * 5))
+    assert np.isfinite(opened.state().parameters).all()
+
+
 def test_engines_in_several_threads_at_once():
     rows = np.random.default_rng(0).integers(0, 40, (300, 20))
 

@@ -445,3 +445,11 @@ class TestFit:
         monkeypatch.setenv("TERM", "xterm")
         bl.fit(NET, bl.SGD(0.1), DATA, epochs=2)
         assert "epoch 2/2 · batch 2/2" in capsys.readouterr().err
+
+
+def test_losses_just_below_infinity_are_no_warning():
+    """A loss of 1e307 times 100 rows is beyond float64: what comes of it is told by Diverged, or not at all."""
+    x, y = np.zeros((200, 1)), np.full((200, 1), 10**153.5)
+    run = bl.train(bl.Network([1, 1], loss="squared_error"), bl.SGD(0.0), (x, y), batch_size=100, epochs=1,
+                   state=bl.initial_state(bl.Network([1, 1]), dtype="float64"))  # fmt: skip
+    assert np.concatenate([progress.losses for progress in run]) == pytest.approx([1e307, 1e307])

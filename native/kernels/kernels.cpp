@@ -31,8 +31,9 @@ namespace backlit {
 extern const KernelSet TABLE(KERNEL_ISA);
 const KernelSet TABLE(KERNEL_ISA) = {
     NAME(KERNEL_ISA),
-    {LANES<float>, step<float>, measured_step<float>, forward<float>, backward<float>, burn<float>},
-    {LANES<double>, step<double>, measured_step<double>, forward<double>, backward<double>, burn<double>},
+    {LANES<float>, SPARSE_OUTPUTS<float>, step<float>, measured_step<float>, forward<float>, backward<float>, burn<float>},
+    {LANES<double>, SPARSE_OUTPUTS<double>, step<double>, measured_step<double>, forward<double>, backward<double>,
+     burn<double>},
 };
 
 }  // namespace backlit

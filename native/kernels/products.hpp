@@ -27,9 +27,9 @@ INLINE void each_panel(long doubles, long others, long rows, long thread, long t
   const Range mine = part({0, (2 * doubles + others) * rows}, thread, threads);
   long start = 0;
   for (long panel = 0; panel < doubles + others; ++panel) {
-    const long registers = panel < doubles ? 2 : 1, end = start + registers * rows;
-    const long first = (mine.begin > start ? mine.begin - start : 0) / registers;
-    const long last = ((mine.end < end ? mine.end : end) - start) / registers;
+    const long twice = panel < doubles, end = start + (rows << twice);
+    const long first = (mine.begin > start ? mine.begin - start : 0) >> twice;
+    const long last = ((mine.end < end ? mine.end : end) - start) >> twice;
     if (first < last) each(panel, first, last);
     start = end;
   }

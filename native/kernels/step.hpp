@@ -27,7 +27,6 @@ INLINE long panel_count(const Layer<T>& layer) {
   return layer.doubles + layer.singles + (layer.strips > 0);
 }
 
-// A hidden layer.
 template <class T>
 void hidden_forward(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& layer = plan.layers[l];
@@ -116,7 +115,7 @@ void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
   const Layer<T>& below = plan.layers[l - 1];
   const auto multiply_slopes = slopes_pass<T>(below.activation);
   T* wide = plan.scratch[thread];
-  const long registers = (below.fan_out + LANES<T> - 1) / LANES<T>;
+  const long all_registers = (below.fan_out + LANES<T> - 1) / LANES<T>;
   const auto part_of_panel = [&](long panel, long first, long last) INLINED {
     const long begin = panel * 2 * LANES<T>;
     const long registers = below.fan_out - begin > LANES<T> ? 2 : 1, width = registers * LANES<T>;
@@ -125,7 +124,7 @@ void delta_below(const Plan<T>& plan, long l, long thread, long threads) {
                      first, last);
     multiply_slopes(below, begin, begin + width, first, last);
   };
-  each_panel(registers / 2, registers % 2, plan.batch, thread, threads, part_of_panel);
+  each_panel(all_registers / 2, all_registers % 2, plan.batch, thread, threads, part_of_panel);
 }
 
 // Σ a(k) · row k of w (depth, one register): product_tile for one row, summed in the same order.
@@ -158,7 +157,7 @@ void narrow_step(const Plan<T>& plan) {
   for (long l = last; l >= 0; --l) {
     const Layer<T>& layer = plan.layers[l];
     const T* inputs = l ? plan.layers[l - 1].outputs : x;
-    Vec<T> delta_below = {};
+    Vec<T> next = {};
     if (l) {
       const Layer<T>& below = plan.layers[l - 1];
       transposed_panel(plan, layer, 0, LANES<T>, plan.scratch[0]);
@@ -166,14 +165,14 @@ void narrow_step(const Plan<T>& plan) {
           below.activation, [&](auto f) INLINED { return f.slope(below.outputs, below.slopes); });
       const auto product = narrow_product<T>([=](long n) INLINED { return splat_lane<T>(delta, n); }, plan.scratch[0],
                                              layer.fan_out);
-      store(below.deltas, delta_below = product * slope);
+      store(below.deltas, next = product * slope);
     }
     for (long k = 0; k < layer.fan_in; ++k) {
       Vec<T> gradient = inputs[k] * delta;
       apply_to_weights<T, KIND, 1>(&gradient, all + (layer.weights + k * LANES<T>), plan.rule);
     }
     apply<T, KIND>(delta, all + layer.biases, plan.rule, T(0));
-    delta = delta_below;
+    delta = next;
   }
 }
 

@@ -124,6 +124,8 @@ class State:
 
 
 def _read_only(vector: Floats) -> Floats:
+    if not vector.flags.writeable:
+        return vector
     view = vector.view()
     view.flags.writeable = False
     return view

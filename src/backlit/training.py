@@ -94,6 +94,9 @@ class Progress:
     def __str__(self) -> str:
         return f"epoch {self.epoch} · batch {self.batch}/{self.batches} · update {self.step}"
 
+    def __repr__(self) -> str:
+        return f"Progress({self}, last loss {self.losses[-1]:.6g})"
+
 
 def train(
     net: Network,
@@ -337,9 +340,10 @@ class _Run:
         Raises Diverged if a loss isn't finite.
         """
         step, epoch_losses, epoch_sum = self.record
-        shares = losses * (batch if self.plan.net.reduction == "mean" else 1)
-        shares[0] += epoch_sum
-        epoch_sum = float(np.add.accumulate(shares)[-1])
+        with np.errstate(all="ignore"):  # numbers about to run away are told below, or by the next step
+            shares = losses * (batch if self.plan.net.reduction == "mean" else 1)
+            shares[0] += epoch_sum
+            epoch_sum = float(np.add.accumulate(shares)[-1])
         if not isfinite(epoch_sum) and not (finite := np.isfinite(losses)).all():
             self.diverged(step + int(np.argmin(finite)))
         step += len(losses)

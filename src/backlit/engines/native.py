@@ -55,7 +55,8 @@ def instruction_sets() -> tuple[str, tuple[str, ...]]:
 
 
 def usable_cores() -> int:
-    """On how many cores this process may run: those it is allowed, and no more than OMP_NUM_THREADS at its start."""
+    """For how many cores threads are taken unasked: those that this process may use, and no more than OMP_NUM_THREADS
+    said when this was first wanted."""
     return int(_available_core().usable_cores())
 
 
