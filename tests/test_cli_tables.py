@@ -10,9 +10,13 @@ import subprocess
 import sys
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from requires import requires
 from test_data_mixed import HEADER, people, written
+
+import backlit as bl
+from backlit.data import Preparation, load_inputs
 
 
 def backlit(folder, *words):
@@ -246,8 +250,80 @@ def test_an_interrupted_import_says_how_to_go_on(run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("backlit.cli.import_._Shown.__call__", lambda *_: signal.raise_signal(signal.SIGINT))
         code, out, err = run("import", "t.csv", "--to", "folder", "--target", "y")
-    assert (code, out, err) == (130, "", "interrupted: run the same command again, and it goes on\n")
+    assert (code, out, err.splitlines()[-1]) == (130, "", "interrupted: run the same command again, and it goes on")
     code, _, err = run("train", "folder")
     assert code == 1 and "folder: its import isn't finished: run the same backlit import again" in err
     code, _, err = run("import", "t.csv", "--to", "folder", "--target", "y")
     assert code == 0, err
+
+
+LARGE = [1_700_000_000 + 7 * k for k in range(60)]
+
+
+def test_predictions_and_inputs_are_written_in_full(tmp_path):
+    """Six digits of a time in seconds would be the same for all; an input is the user's own."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        requires("pyarrow", False)
+    places = [52.123456789 + k / 7 for k in range(60)]
+    columns = {"lat": [None, *places[1:]], "nan": pyarrow.array([float("nan"), *places[1:]]),
+               "single": pyarrow.array([0.1] * 60, pyarrow.float32()), "k": [float(k) for k in range(60)],
+               "when": LARGE}  # fmt: skip
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "d.parquet")
+    done = backlit(tmp_path, "train", "d.parquet", "--save", "m", "--quiet", "--rate", "0.01")
+    assert done.returncode == 0, done.stderr
+    done = backlit(tmp_path, "predict", "m", "d.parquet", "--with-inputs")
+    got = list(csv.DictReader(done.stdout.splitlines()))
+    assert (got[0]["lat"], got[0]["nan"], got[0]["single"]) == ("", "", "0.1")
+    assert [float(row["lat"]) for row in got[1:]] == places[1:]
+    assert len({row["predicted when"] for row in got}) == 60
+    assert backlit(tmp_path, "predict", "m", "d.parquet", "--output", "p.parquet").returncode == 0
+    whole = pyarrow.parquet.read_table(tmp_path / "p.parquet").column("when").to_pylist()
+    assert [float(row["predicted when"]) for row in got] == whole
+    written(tmp_path / "d.csv", [[str(k), f"{LARGE[k]}"] for k in range(60)], ["k", "when"])
+    assert backlit(tmp_path, "train", "d.csv", "--save", "m", "--quiet").returncode == 0
+    assert backlit(tmp_path, "predict", "m", "d.csv", "--output", "p.tsv", "--with-inputs").returncode == 0
+    with open(tmp_path / "p.tsv") as file:
+        lines = list(csv.reader(file, delimiter="\t"))
+    assert lines[0] == ["k", "when", "predicted when"]
+    assert len({line[2] for line in lines}) == 61
+
+
+def test_probabilities_have_the_digits_of_their_precision(folder):
+    """The shortest that give the same float32 again."""
+    found = json.loads(backlit(folder, "predict", "m.safetensors", "people.csv", "--json").stdout)["rows"]
+    text = backlit(folder, "predict", "m.safetensors", "people.csv").stdout.splitlines()[1:]
+    model, _, state = bl.load(folder / "m.safetensors")
+    preparation = Preparation.from_record(bl.load_preparation(folder / "m.safetensors"))
+    expected = bl.predict(model, state, preparation.apply(load_inputs(folder / "people.csv", preparation)))
+    np.testing.assert_array_equal(np.array([row[1:] for row in found], np.float32), expected)
+    assert [line.split(",")[1:] for line in text] == [[str(value) for value in row] for row in expected]
+
+
+def test_a_result_is_what_its_name_says(folder):
+    """Refused before the work otherwise."""
+    names = ("p.json", "p.xlsx", "p.csv.gz", "p.txt")
+    for name in names:
+        done = backlit(folder, "predict", "nowhere", "people.csv", "--output", name)
+        assert done.stderr == f"backlit: --output {name}: a name that ends in .csv, .tsv or .parquet is wanted.\n"
+        assert not (folder / name).exists()
+    for name in (".", "nowhere/p.csv"):
+        done = backlit(folder, "predict", "m.safetensors", "people.csv", "--output", name)
+        assert "a file in an existing folder that can be written to is wanted." in done.stderr
+    assert "leave one of them out" in backlit(folder, "predict", "m", "x.csv", "--output", "p.csv", "--json").stderr
+    piped = backlit(folder, "predict", "m.safetensors", "people.csv").stdout
+    assert backlit(folder, "predict", "m.safetensors", "people.csv", "--output", "/dev/stdout").stdout == piped
+    assert backlit(folder, "predict", "m.safetensors", "people.csv", "--output", "plain").returncode == 0
+    assert (folder / "plain").read_text() == piped
+
+
+def test_r2_of_one_row_is_not_told(tmp_path):
+    written(tmp_path / "d.csv", [[str(k), f"{k}.5"] for k in range(5)], ["x", "y"])
+    done = backlit(tmp_path, "train", "d.csv", "--save", "m", "--epochs", "1", "--quiet")
+    assert done.stdout == "test R² undefined for one row\n"
+    assert json.loads(backlit(tmp_path, "train", "d.csv", "--epochs", "1", "--json").stdout)["test_score"] is None
+    written(tmp_path / "one.csv", [["1", "1.5"]], ["x", "y"])
+    assert backlit(tmp_path, "evaluate", "m", "one.csv").stdout.endswith(" · R² undefined for one row\n")
+    assert json.loads(backlit(tmp_path, "evaluate", "m", "one.csv", "--json").stdout)["value"] is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from refusals import answer_or_refusal
+from refusals import answer_or_refusal, refusal
 
 from backlit.data import Dataset, Preparation
 from backlit.errors import BadInput
@@ -183,3 +183,14 @@ def test_other_fields_are_refused():
     for record in (None, [], {}, GOOD | {"more": 1}, {k: v for k, v in GOOD.items() if k != "mean"}):
         with pytest.raises(BadInput, match="wanted the fields inputs"):
             Preparation.from_record(record)
+
+
+def test_pairs_are_data_as_everywhere():
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    ours, theirs = Preparation.learn((x, y)), Preparation.learn(Dataset(x, y))
+    assert ours == theirs
+    np.testing.assert_array_equal(ours.apply_to((x, y)).x, theirs.apply_to(Dataset(x, y)).x)
+    assert "wanted a Dataset, a tuple (x, y)" in refusal(Preparation.learn, x)
+    assert "wanted a Dataset, a tuple (x, y)" in refusal(ours.apply_to, [x, y])
+    for options in ({"scale": "yes"}, {"scale_target": 1}, {"scale": None}):
+        assert "wanted True or False" in refusal(Preparation.learn, (x, y), **options)

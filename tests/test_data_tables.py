@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from refusals import answer_or_refusal, refusal
 
 import backlit as bl
-from backlit.data import Dataset, Preparation, cells, csv_text, load_dataset, load_inputs, load_prepared
+from backlit.data import Dataset, Preparation, cells, csv_text, import_tables, load_dataset, load_inputs, load_prepared
 from backlit.errors import BadInput
 
 QUICK = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -162,6 +162,11 @@ def test_which_column_is_the_target(tmp_path):
         ("a,b\n1,x\n3,NaN\n", ["line 3", "target 'b'"]),
         ("a,b\n1,2.5\n3,-inf\n", ["line 3", "target 'b'"]),
         ('a,b\n"1,5",2\n', ["line 2", "column 'a'", "'1,5'", "with a point"]),
+        ('a,b\n"1,000",2\n', ["line 2", "'1,000'", "without signs between thousands: 1000"]),
+        ('a,b\n"-1,234,567.25",2\n', ["without signs between thousands: -1234567.25"]),
+        ('a,b\n"0,125",2\n', ["with a point"]),
+        ("a;b\n1.000,50;2\n2.000,75;3\n", ["line 2", "without signs between thousands: 1000.50"]),
+        ("a;b\n1.000.000,5;2\n1,5;3\n", ["line 2", "without signs between thousands: 1000000,5"]),
         ("a;b\n1,5;2\n2.5;3\n", ["line 2", "column 'a'", "'1,5'", "with a point"]),
         ("a;b\n" + "1,5;2\n" * 1000 + "2.5;3\n", ["line 1002", "'2.5'", "decimal commas", "alike"]),
         ("a;b\n1,5;2\n1.234,5;3\n", ["line 3", "'1.234,5'", "between thousands"]),
@@ -172,7 +177,9 @@ def test_which_column_is_the_target(tmp_path):
         ('a,b\n"1,2\n3,4\n', ["line", "quotes"]),
         ('a,b\n"1"2,3\n', ["line 2", "quotes"]),
         ('a,b\n"1\n2",3\n1,2', ["line 3", "column 'a'", r"'1\n2'"]),
-        (b"a,b\n1,\xff\n", ["UTF-8", "0xff"]),
+        (b"a,b\n1,\xff\n", ["line 2", "UTF-8", "0xff"]),
+        (b"gr\xfcn,b\n1,2\n", ["line 1", "UTF-8", "0xfc"]),
+        (b"a,b\n" + b"1,2\n" * 5000 + b"3,\xe4\n", ["line 5002", "0xe4"]),
         (b"\xff\xfea\0,\0b\0", ["UTF-8"]),
         ("a,b\n1," + "x" * 101 + "\n", ["line 2", "100 characters"]),
         ("a,b\n1,x\0\n", ["line 2", "class name"]),
@@ -294,7 +301,7 @@ def test_a_target_of_one_number_is_refused(tmp_path, numbers):
     assert "'y' is 1e+20 in every row" in told(table(tmp_path, far))
 
 
-@pytest.mark.parametrize("write", ["{}%", "${}.50", '"1,{:03}.50"', "{} kg", "-{} °C", "1 {:03}"])
+@pytest.mark.parametrize("write", ["{}%", "${}.50", "{} kg", "-{} °C", "1 {:03}"])
 def test_numbers_with_signs_are_told_how_to_be_written(tmp_path, write):
     rows = "".join(f"{write.format(k)},{k},{k % 2}\n" for k in range(40))
     data = load_dataset(table(tmp_path, "p,a,y\n" + rows))
@@ -316,3 +323,68 @@ def test_a_column_that_counts_the_rows_is_told(tmp_path):
     rows = "".join(f"{k + 1},{k % 7},{'ab'[k // 20]}\n" for k in range(40))
     assert "Id counts the rows: drop it" in load_dataset(table(tmp_path, "Id,a,y\n" + rows)).note
     assert "counts" not in load_dataset(table(tmp_path, "Id,a,y\n" + rows.replace("33,", "34,"))).note
+    constant = "".join(f"1e17,{k % 7},{'ab'[k // 20]}\n" for k in range(40))
+    assert "counts" not in load_dataset(table(tmp_path, "Id,a,y\n" + constant)).note
+
+
+def test_what_nearly_fits_is_named(tmp_path):
+    path = table(tmp_path, "Age,Ticket no,Y\n1,2,3\n2,A/5 0,4\n3,4,5\n")
+    assert "target 'y' is none of its columns (did you mean Y?)" in told(path, target="y")
+    assert "came 'A/5 0'; correct it, leave it empty, or drop the column: --drop 'Ticket no'" in told(path)
+    for name in ("t.csv.gz", "T.CSV.ZIP", "t.tsv.xz"):
+        assert "unpack it first" in told(table(tmp_path, "a,b\n1,2\n", name))
+    (tmp_path / "folder").mkdir()
+    table(tmp_path / "folder", "[]", "import.json")
+    assert "run the same backlit import again" in told(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;\r"])
+def test_the_line_that_excel_wants_is_no_header(tmp_path, line):
+    path = table(tmp_path, line + "\na;t\n1,5;x\n2,5;y\n")
+    data = load_dataset(path)
+    assert (data.columns, data.target, data.x.tolist()) == (("a",), "t", [[1.5], [2.5]])
+    assert load_dataset(table(tmp_path, line + "\n1,5;x\n2,5;y\n")).x.tolist() == [[1.5], [2.5]]
+    assert "line 4" in told(table(tmp_path, line + "\na;t\n1;x\n2\n"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "slip"),
+    [
+        ([str(100_000 + 137 * k) for k in range(399)], "sold"),
+        ([str(100_000 + 137 * (k % 50)) for k in range(399)], "12O"),
+        ([f"{k % 5}.5" for k in range(399)], "x"),
+        ([str(k / 7) for k in range(1500)], "odd"),
+    ],
+)
+def test_a_text_among_the_numbers_of_the_target_is_named(tmp_path, numbers, slip):
+    """In the words for an input column; not as so many classes, nor as a name of every row."""
+    for line in (4, len(numbers)):
+        cells = [*numbers[: line - 2], slip, *numbers[line - 2 :]]
+        path = table(tmp_path, "a,price\n" + "".join(f"{k % 9},{cell}\n" for k, cell in enumerate(cells)))
+        for target in ("price", None):
+            said = f"line {line}, target 'price': wanted a number, as in most of its rows, came '{slip}'; correct it"
+            assert said in told(path, target=target)
+        message = refusal(import_tables, [path], tmp_path / "new", "price", 0.2, lambda *_: None)
+        assert "target 'price': wanted numbers" in message
+        assert f"came '{slip}' in row {line - 1:,} of all" in message
+
+
+def test_a_text_among_few_whole_numbers_is_a_class(tmp_path):
+    for kinds in ("12x", "123456789x", ["1", "1.5x", "2x"]):
+        path = table(tmp_path, "a,t\n" + "".join(f"{k},{kinds[k % len(kinds)]}\n" for k in range(60)))
+        assert load_dataset(path).classes == tuple(kinds)
+
+
+def test_commas_in_the_numbers_of_the_target_are_told(tmp_path):
+    """In every row, or in some; a few such texts may be classes, as sets of numbers are."""
+    every = table(tmp_path, "a,t\n" + "".join(f'{k},"{1000 + k:,}"\n' for k in range(30)))
+    some = table(tmp_path, "a,t\n" + "".join(f'{k},{k}\n{k},"{1000 + k:,}"\n' for k in range(30)), "some.csv")
+    many = table(tmp_path, "a,t\n" + "".join(f'{k},"{k},5"\n' for k in range(1100)), "many.csv")
+    for path, words in ((every, "line 2, target 't'"), (some, "line 3, target 't'"), (many, "line 2, target 't'")):
+        message, how = told(path), "with a point: 1.5" if path == many else "between thousands: 1000"
+        assert words in message
+        assert how in message
+        if path != many:
+            assert how in refusal(import_tables, [path], tmp_path / "new", None, 0.2, lambda *_: None)
+    sets = table(tmp_path, "a,t\n" + "".join(f'{k},"{k % 3},2"\n' for k in range(30)))
+    assert load_dataset(sets).classes == ("0,2", "1,2", "2,2")

@@ -10,7 +10,7 @@ import pytest
 from refusals import refusal
 from requires import requires
 
-from backlit.data import Preparation, load_dataset, load_inputs, parquet
+from backlit.data import Preparation, import_tables, load_dataset, load_inputs, parquet, tables
 
 try:
     import pyarrow as pa
@@ -114,3 +114,40 @@ def test_two_columns_of_one_name(tmp_path):
 def test_days_are_left_out_with_a_word_on_what_to_do(tmp_path):
     note = load_dataset(written(tmp_path, {"a": range(N), "day": DAYS, "t": ["x", "y"] * 15})).note
     assert "dates are no numbers, give days or months instead: day" in note
+
+
+START = datetime.datetime(2024, 1, 1)
+STEPS = {
+    "days": datetime.timedelta(1),
+    "minutes": datetime.timedelta(minutes=45),
+    "milliseconds": datetime.timedelta(milliseconds=500),
+    "microseconds": datetime.timedelta(hours=12, microseconds=50),
+}
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "+02:00"])
+@pytest.mark.parametrize("step", STEPS)
+def test_times_are_spelled_as_pandas_spells_them(tmp_path, monkeypatch, step, zone):
+    """A model of one finds the rows of the other; in pieces of which some hold midnights only."""
+    try:
+        import pandas as pd
+    except ImportError:
+        requires("pandas", False)
+    monkeypatch.setattr(parquet, "BATCH", 7)
+    kinds = [START, START, START, START + STEPS[step]]
+    when = pd.Series([kinds[k // 8] if k != 4 else None for k in range(N + 2)]).dt.tz_localize(zone)
+    frame = pd.DataFrame({"a": np.arange(N + 2) % 7 / 2, "when": when, "t": ["x", "y"] * (N // 2 + 1)})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for unit in ("ns", "us"):
+        frame["when"] = when.astype(when.dtype if zone else f"datetime64[{unit}]")
+        pq.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet")
+        typed, spelled = (load_dataset(tmp_path / f"t.{ending}") for ending in ("parquet", "csv"))
+        assert typed.categories == spelled.categories
+        np.testing.assert_array_equal(typed.x, spelled.x)
+        records = []
+        for ending in ("parquet", "csv"):
+            source, folder = tmp_path / f"t.{ending}", tmp_path / f"{ending} {unit}"
+            records.append(import_tables([source], folder, "t", 0.2, lambda *_: None)[0])
+            names, rows = tables.table_values(source, (), spelled=True)
+            records.append([row[names.index("when")] or "" for row in rows])
+        assert records[:2] == records[2:]

@@ -119,8 +119,15 @@ def score_name(net: Network, data: Dataset) -> str:
     return "accuracy" if is_classification(net, data) else "r2"
 
 
+def defined(name: str, score: float, rows: int) -> float:
+    """The score; nan, which JSON says as null, for R² of one row, whose answer doesn't vary."""
+    return math.nan if name == "r2" and rows == 1 else score
+
+
 def score_text(name: str, score: float) -> str:
     """A score as people write it: ``accuracy 97.5 %``, ``R² 0.482``."""
+    if math.isnan(score):
+        return "R² undefined for one row"
     return f"accuracy {100 * score:.1f} %" if name == "accuracy" else f"R² {score:.3f}"
 
 

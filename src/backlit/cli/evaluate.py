@@ -14,6 +14,7 @@ from ..model_file import load
 from .common import (
     counted,
     data_argument,
+    defined,
     is_prepared,
     json_option,
     model_argument,
@@ -53,6 +54,7 @@ def command(model: Path, data: str, target: str | None, as_json: bool) -> None:
         )
     loss, score = evaluate(net, state, dataset)
     name = score_name(net, dataset)
+    score = defined(name, score, len(dataset))
     more = details(net, state, dataset, preparation)
     if as_json:
         print_json({"rows": len(dataset), "loss": loss, "score": name, "value": score, **more})

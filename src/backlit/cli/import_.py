@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..data import import_tables
+from ..data.tables import table_note
 from ..errors import BadInput
 from .common import counted, json_option, print_json, printable, target_option
 
@@ -35,6 +36,9 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
     """
     if not 0 <= test_share < 1:
         raise BadInput(f"--test: a share of at least 0 and below 1 is wanted, such as 0.2; got {test_share:g}.")
+    for file in files:
+        if file.is_file() and (note := table_note(file, [] if target is None else [target])):
+            click.echo(f"{printable(file)}: {printable(note)}", err=True)
     try:
         with _Shown(not as_json) as shown:
             preparation, rows, left_out = import_tables(files, folder, target, test_share, shown)

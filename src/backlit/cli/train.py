@@ -26,6 +26,7 @@ from ..state import State, initial_state
 from .common import (
     counted,
     data_argument,
+    defined,
     json_option,
     print_json,
     printable,
@@ -216,6 +217,7 @@ def tell_results(
 ) -> None:
     """What the trained network makes of the rows to test on; ``name`` is what its score is called."""
     loss, score = evaluate(net, state, tested)
+    score = defined(name, score, len(tested))
     more = details(net, state, tested, preparation)
     if as_json:
         curves = {"epoch": history.epoch, "loss": history.loss, "rate": history.rate}

@@ -19,6 +19,7 @@ from .wording import at, listed, place, shown
 MOST_CATEGORIES = 1000
 FEW_CATEGORIES = 20  # fewer are categories even if every row has its own
 LONGEST_CATEGORY = 200  # characters
+THOUSANDS = re.compile(r"[+-]?([1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?|[1-9][0-9]{0,2}(\.[0-9]{3})+,[0-9]+)")
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9.]*[0-9],[0-9]+")
 SIGNED_NUMBER = re.compile(r"[+-]?([^\w\s]{0,2}?)\s?[+-]?[0-9][0-9.,' _\u00a0\u202f]*([^\w\s]|[A-Za-z]{1,3}|°[CF])?")
 FIRST_WORDS = 20  # are asked whether they are numbers with one sign or unit; those that name rows have many
@@ -96,7 +97,7 @@ class InputColumn:
             line, cell = self.first_word
             raise BadInput(
                 f"{at(self.path, line)}, column {shown(self.name)}: wanted a number, as in most of its rows, "
-                f"came {shown(cell)}; correct it, leave it empty, or remove the column"
+                f"came {shown(cell)}; correct it, leave it empty, or drop the column: --drop {shown(self.name)}"
             )
         different = len(self.texts)
         if self.codes is None or (different > FEW_CATEGORIES and 2 * different > self.rows):
@@ -143,7 +144,7 @@ def numbers_in(cells: Texts, name: str, path: Path, lines: Sequence[int]) -> Arr
     for code, text in enumerate(cells.texts):
         number = as_number(text)
         if number is None:
-            advice = "write numbers with a point: 1.5" if DECIMAL_COMMA.fullmatch(text.strip()) else None
+            advice = spelling_advice(text)
         else:
             advice = "it is too large: scale the column" if math.isinf(number) else None
         if advice is not None:
@@ -152,6 +153,20 @@ def numbers_in(cells: Texts, name: str, path: Path, lines: Sequence[int]) -> Arr
         if number is not None:
             values[code] = number
     return values
+
+
+def spelling_advice(cell: str) -> str | None:
+    """How to write a number that has a comma; None for another text. 1,000 with a point would be a thousandth of it."""
+    text = cell.strip()
+    if THOUSANDS.fullmatch(text):
+        signs, point = (",", ".") if "." not in text or text.index(",") < text.index(".") else (".", ",")
+        return f"write numbers without signs between thousands: {text.replace(signs, '').replace(point, '.')}"
+    return "write numbers with a point: 1.5" if DECIMAL_COMMA.fullmatch(text) else None
+
+
+def meant_as_number(cell: str) -> bool:
+    """Whether a cell is a number, or one that has a comma."""
+    return as_number(cell) is not None or spelling_advice(cell) is not None
 
 
 def number_in(cell: str, name: str, path: Path, line: int) -> float | None:

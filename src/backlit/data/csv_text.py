@@ -3,14 +3,15 @@
 import csv
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from ..errors import BadInput
 from .cells import as_number
+from .header import is_header
 from .wording import place, reading, shown
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ DELIMITERS = ",;\t|"
 SHOWN = {";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE = 1000  # lines that tell a decimal comma
 COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
+FOR_EXCEL = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
+ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte that isn't UTF-8
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+")
 
 
@@ -45,8 +48,12 @@ class Table(NamedTuple):
 
 
 @contextmanager
-def opened_csv(path: Path) -> Iterator[Table]:
-    """The file as a Table; its rows are read from the open file as they are asked for."""
+def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False) -> Iterator[Table]:
+    """The file as a Table; its rows are read from the open file as they are asked for.
+
+    A first line that holds all ``known`` names is a header, whatever else it looks like. A first column without a name
+    is left out, or kept as ``unnamed``.
+    """
     with (
         reading(path, "a table of numbers in UTF-8 with a header"),
         path.open(encoding="utf-8-sig", newline="") as file,
@@ -57,16 +64,22 @@ def opened_csv(path: Path) -> Iterator[Table]:
             if not head:
                 raise BadInput(f"{place(path)}: is empty: wanted a header line and rows of numbers")
             sample = _sample(seen)
-            seen.lines = chain((line if line.strip() else "\n" for line in head), sample, seen.lines)
+            seen.lines = chain(map(_content, head), sample, seen.lines)
             seen.count = 0
-            yield _table(head, sample, seen, path)
+            yield _table(head, sample, seen, path, known, unnamed)
         except csv.Error as error:
             raise BadInput(f"{place(path)} near line {seen.count}: {error}; check its quotes") from error
         except UnicodeDecodeError as error:
             raise BadInput(
-                f"{place(path)} after line {seen.count}: wanted UTF-8 text, came byte "
+                f"{place(path)} line {_undecodable(path)}: wanted UTF-8 text, came byte "
                 f"0x{error.object[error.start]:02x}; save the file as UTF-8"
             ) from error
+
+
+def _undecodable(path: Path) -> int:
+    """The first line that isn't UTF-8: what is decoded at once holds many."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        return next(number for number, line in enumerate(_lines(file, path), 1) if ESCAPED.search(line))
 
 
 class _Counted:
@@ -95,16 +108,20 @@ def _sample(lines: Iterable[str]) -> list[str]:
     return sample
 
 
-def _table(head: list[str], sample: list[str], lines: _Counted, path: Path) -> Table:
+def _table(
+    head: list[str], sample: list[str], lines: _Counted, path: Path, known: Collection[str], unnamed: bool
+) -> Table:
     delimiter = _delimiter(head, sample)
     decimal = _decimal([*head, *sample], delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = next(cells for cells in reader if cells)
     body: Iterable[list[str]] = reader
     notes = [] if delimiter == "," else [f"cells are divided by {SHOWN[delimiter]}"]
-    header = _is_header(first, decimal)
+    header = is_header(first, _some_rows(sample, delimiter), decimal, known)
     if header:
         names = _column_names(first, path)
+        if any(as_number(name) is not None for name in names):
+            notes.append("the first line is taken for names, though it holds numbers")
     else:
         names = [f"column {number}" for number in range(1, len(first) + 1)]
         body = chain([first], reader)
@@ -113,7 +130,7 @@ def _table(head: list[str], sample: list[str], lines: _Counted, path: Path) -> T
     if decimal == ",":
         rows = ((line, [with_point(cell, path, line) for cell in cells]) for line, cells in rows)
         notes.append("numbers are read with a decimal comma")
-    layout = Layout(delimiter, decimal, _start(head if header else [], path), not names[0], len(names))
+    layout = Layout(delimiter, decimal, _start(head if header else [], path), not names[0] and not unnamed, len(names))
     if layout.unnamed_first:
         names, rows = names[1:], ((line, cells[1:]) for line, cells in rows)
         notes.append("the first column, which has no name, is left out")
@@ -143,10 +160,12 @@ def with_point(cell: str, path: Path, line: int) -> str:
     """A cell of a table with decimal commas; BadInput for 1.5, which could be meant as 15, and for 1.234,5."""
     if "," in cell and COMMA_NUMBER.fullmatch(cell.strip()):
         return cell.replace(",", ".")
-    if "." in cell and (as_number(cell) is not None or THOUSANDS.fullmatch(cell.strip())):
+    thousands = THOUSANDS.fullmatch(cell.strip())
+    if "." in cell and (thousands or as_number(cell) is not None):
+        how = f"numbers without signs between thousands: {cell.strip().replace('.', '')}" if thousands else "all alike"
         raise BadInput(
-            f"{place(path)} line {line}: came {shown(cell)} in a table whose other numbers have decimal commas; write "
-            "all numbers alike, without signs between thousands"
+            f"{place(path)} line {line}: came {shown(cell)} in a table whose other numbers have decimal commas; "
+            f"write {how}"
         )
     return cell
 
@@ -158,7 +177,7 @@ def _head(lines: Iterator[str]) -> list[str]:
     for line in lines:
         head.append(line)
         quotes += line.count('"')
-        length += len(line.strip())
+        length += len(_content(line).strip())
         if (length and quotes % 2 == 0) or length > LONGEST_HEADER:
             break
     return head if length else []
@@ -166,7 +185,9 @@ def _head(lines: Iterator[str]) -> list[str]:
 
 def _delimiter(head: list[str], sample: list[str]) -> str:
     """What divides the first line into cells: into numbers if it can, else into as many as most of the next lines."""
-    blank = [line if line.strip() else "\n" for line in head]
+    if said := next(filter(None, map(FOR_EXCEL.fullmatch, head)), None):
+        return said[1]
+    blank = list(map(_content, head))
 
     def fit(delimiter: str) -> tuple[bool, bool, int, int]:
         cells = max(_divided(blank, delimiter), key=len, default=[])
@@ -185,6 +206,19 @@ def _divided(lines: list[str], delimiter: str) -> list[list[str]]:
         return []
 
 
+def _content(line: str) -> str:
+    """A line of the head; white space, and the sep=; that Excel wants before it, are nothing."""
+    return line if line.strip() and not FOR_EXCEL.fullmatch(line) else "\n"
+
+
+def _some_rows(sample: list[str], delimiter: str) -> list[list[str]]:
+    """Rows of the first lines, as far as their quotes make sense."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows.extend(csv.reader(sample, delimiter=delimiter))
+    return rows
+
+
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
     number = 0
     while line := file.readline(LONGEST_LINE):
@@ -194,13 +228,6 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
                 f"{place(path)} line {number}: is longer than {LONGEST_LINE} characters; check its line ends"
             )
         yield line
-
-
-def _is_header(cells: list[str], decimal: str) -> bool:
-    """Names are no numbers; but a frame without names is written with the numbers of its columns as its header."""
-    pointed = [cell.replace(",", ".") if decimal == "," else cell for cell in cells]
-    numbers = [(place, cells[place].strip()) for place, cell in enumerate(pointed) if as_number(cell) is not None]
-    return all(cell == str(place) for place, cell in numbers) or all(cell == str(place - 1) for place, cell in numbers)
 
 
 def _column_names(cells: list[str], path: Path) -> list[str]:

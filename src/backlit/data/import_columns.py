@@ -15,10 +15,10 @@ import numpy as np
 from ..errors import BadInput
 from .arrays import Array
 from .cells import as_number, is_missing, one_spelling
-from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories
+from .columns import FEW_CATEGORIES, MOST_CATEGORIES, Categories, meant_as_number, spelling_advice
 from .preparation import Preparation
 from .table_chunks import Cells
-from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES, refuse_names
+from .target_column import MOST_CLASSES, MOST_INTEGER_CLASSES, no_classes, refuse_names
 from .wording import listed, place, shown
 
 
@@ -77,12 +77,16 @@ class SeenColumn:
 
 @dataclass
 class Seen:
-    """What has been seen of a table: columns, different texts of the target (None: too many), rows of both parts."""
+    """What has been seen of a table: columns, different texts of the target (None: too many), rows of both parts.
+
+    ``word`` is the target's first text that is no number: its row from 1, and the text.
+    """
 
     columns: list[SeenColumn]
     answers: set[str] | None = field(default_factory=set)
     rows: int = 0
     tested: int = 0
+    word: tuple[int, str] | None = None
 
     def add(self, cells: list[Cells], position: int, share: float, path: Path, name: str) -> None:
         count = len(cells[0])
@@ -93,6 +97,9 @@ class Seen:
         texts, numbers = _answers(cells[position], path, name)
         if numbers is not None:
             self.columns[position].add(numbers, ~test)
+        elif self.word is None:
+            odd = ((row, cell) for row, cell in enumerate(cells[position], self.rows + 1) if _is_word(cell))
+            self.word = next(odd, None)
         if self.answers is not None:
             self.answers.update(texts)
             self.answers = None if len(self.answers) > MOST_CLASSES else self.answers
@@ -112,7 +119,8 @@ class Seen:
             SeenColumn(**{**c, "texts": None if c["texts"] is None else set(c["texts"])}) for c in record["columns"]
         ]
         answers = None if record["answers"] is None else set(record["answers"])
-        return cls(columns, answers, record["rows"], record["tested"])
+        word = tuple(record["word"]) if record.get("word") else None
+        return cls(columns, answers, record["rows"], record["tested"], word)
 
 
 def learned(seen: Seen, names: list[str], position: int, path: Path) -> dict[str, Any]:
@@ -121,7 +129,7 @@ def learned(seen: Seen, names: list[str], position: int, path: Path) -> dict[str
     if tested == rows or not rows:
         raise BadInput(f"import: {place(path)}: {rows} rows are too few to divide.")
     kinds, kept = _kinds(columns, names, position, rows)
-    classes = _classes(seen.answers, columns[position].words > 0, rows, names[position], path)
+    classes = _classes(seen, columns[position].words > 0, names[position], path)
     moments = [columns[k].moments for k in kept]
     of_target = columns[position].moments
     for k, (mean, deviation) in zip([*kept, position], [*moments, of_target], strict=True):
@@ -182,19 +190,27 @@ def _answers(cells: Cells, path: Path, name: str) -> tuple[set[str], Array | Non
     return texts, np.array([values[cell.strip()] for cell in cells], np.float64)
 
 
+def _is_word(cell: str) -> bool:
+    return not is_missing(cell) and as_number(cell) is None
+
+
 def _without_value(name: str, path: Path) -> BadInput:
     return BadInput(f"{place(path)}: target {shown(name)}: has rows without a finite value; fill or remove them")
 
 
-def _classes(
-    answers: set[str] | None, texts: bool, rows: int, name: str, path: Path
-) -> tuple[str, ...] | tuple[int, ...] | None:
+def _classes(seen: Seen, texts: bool, name: str, path: Path) -> tuple[str, ...] | tuple[int, ...] | None:
     """The classes of the target in sorted order, by the rule of target_column.py; None for numbers."""
+    answers, rows = seen.answers, seen.rows
     if texts:
-        if answers is None:
-            raise BadInput(f"{place(path)}: target {shown(name)}: wanted numbers, or at most {MOST_CLASSES} classes")
-        if all(is_missing(text) or as_number(text) is not None for text in answers):
+        if seen.word is None:
             raise _without_value(name, path)  # among numbers, NA is no class
+        row, cell = seen.word
+        where, came = f"{place(path)}: target {shown(name)}", f"came {shown(cell)} in row {row:,} of all"
+        if answers is None:
+            raise BadInput(f"{where}: wanted numbers, or at most {MOST_CLASSES} classes; {came}")
+        if 2 * sum(map(meant_as_number, answers)) > len(answers) and no_classes(answers):
+            how = spelling_advice(cell) or "correct it or remove the line"
+            raise BadInput(f"{where}: wanted numbers, as in most of its rows, {came}; {how}")
         classes = sorted(set(one_spelling(answers).values()))
         _refuse_constant(len(classes), "classes", name, path)
         refuse_names(len(classes), rows, name, path)

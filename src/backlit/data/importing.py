@@ -39,7 +39,7 @@ def import_tables(
     Every row belongs to the test part or not by its number alone. Interrupted, it goes on with the same call. Raises
     BadInput for what can't be read or written, and for a folder that holds something else.
     """
-    names = columns_of(paths)
+    names = columns_of(paths, [] if target is None else [target])
     position = choose_target(names, target, paths[0])[0]
     job = {"sources": [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in paths],
            "target": names[position], "test_share": test_share}  # fmt: skip
@@ -141,7 +141,7 @@ def _write(
     paths: Sequence[Path], folder: Path, preparation: Preparation, position: int, state: dict[str, Any], report: Report
 ) -> None:
     """Appends the prepared rows to the arrays; now and then it is noted how far they are."""
-    names = columns_of(paths)
+    names = columns_of(paths, [state["target"]])
     parts = {"train": "", "test": "_test"} if state["rows"]["test"] else {"train": ""}
     share, done, total = state["test_share"], 0, sum(state["rows"].values())
     ytype = np.dtype(np.float32 if preparation.classes is None else np.int64)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from .arrow_columns import cells_of, numbers_of, pyarrow, texts_of
+from .arrow_columns import as_strings, cells_of, numbers_of, pyarrow, texts_of, unit_of
 from .cells import Cells
 from .wording import place, reading, shown
 
@@ -51,25 +51,45 @@ def _pieces(
     arrow: Any, file: Any, path: Path, columns: Sequence[str], spelled: set[str]
 ) -> Iterator[tuple[range, list[Cells]]]:
     """(numbers of the next rows from 1, their cells by columns); integers of ``spelled`` as texts."""
-    first = 1
+    first, units = 1, _units(arrow, file, columns)
     for batch in file.iter_batches(BATCH, columns=list(columns)):
         found = dict(zip(batch.schema.names, batch.columns, strict=True))
         cells = []
         for name in columns:
             where = f"{place(path)} column {shown(name)}"
             texts = name in spelled and arrow.types.is_integer(found[name].type)
-            cells.append(texts_of(arrow, found[name]) if texts else cells_of(arrow, found[name], where))
+            cells.append(texts_of(arrow, found[name]) if texts else cells_of(arrow, found[name], where, units[name]))
         yield range(first, first + len(batch)), cells
         first += len(batch)
 
 
-def parquet_values(path: Path) -> tuple[list[str], list[list[Any]]]:
-    """(columns' names, all rows as Python values)."""
+def _units(arrow: Any, file: Any, columns: Sequence[str]) -> dict[str, str]:
+    """In which unit the times of these columns are spelled, each the same in all rows; "" for what is no time."""
+    types = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+
+    def pieces(name: str) -> Iterator[Any]:
+        return (batch.columns[0] for batch in file.iter_batches(BATCH, columns=[name]))
+
+    return {name: unit_of(arrow, pieces(name)) if arrow.types.is_timestamp(types[name]) else "" for name in columns}
+
+
+def parquet_values(path: Path, spelled: bool) -> tuple[list[str], list[list[Any]]]:
+    """(columns' names, all rows as Python values), times as texts if they are to be ``spelled``."""
     arrow = pyarrow(f"{place(path)}: reading Parquet")
     with reading(path, "a Parquet file"):
         table = arrow.parquet.read_table(path)
-        columns = [column.to_pylist() for column in table.columns]
+        columns = [_values(arrow, column, spelled) for column in table.columns]
         return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+
+
+def _values(arrow: Any, column: Any, spelled: bool) -> list[Any]:
+    """Python values; a single-precision 0.1 is 0.1, not 0.10000000149011612."""
+    if column.type in (arrow.float16(), arrow.float32()):
+        return [None if value is None else float(value) for value in column.cast(arrow.string()).to_pylist()]
+    if spelled and arrow.types.is_timestamp(column.type):
+        column = as_strings(arrow, column, unit_of(arrow, [column]))
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 @contextmanager
@@ -88,22 +108,28 @@ def opened_batches(path: Path, rows: int) -> Iterator[tuple[list[str], int, Iter
 
 
 def _batches(arrow: Any, file: Any, path: Path, rows: int, names: list[str]) -> Iterator[tuple[Texts, Numbers]]:
-    def texts(column: Any) -> list[str]:
+    units = list(_units(arrow, file, names).values())
+
+    def texts(column: Any, unit: str) -> list[str]:
         kind = arrow.types
         if kind.is_floating(column.type) or kind.is_decimal(column.type):  # 3.0, which is a number, is no class 3
             return ["" if value is None else repr(value) for value in column.cast(arrow.float64()).to_pylist()]
         try:
-            result: list[str] = column.cast(arrow.string()).fill_null("").to_pylist()
+            result: list[str] = as_strings(arrow, column, unit).fill_null("").to_pylist()
         except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError) as error:
             raise BadInput(f"{place(path)}: holds {column.type}: wanted numbers, texts or dates; remove it") from error
         return result
 
     for batch in file.iter_batches(rows, columns=names, use_threads=False):
-        yield partial(_of_column, texts, batch), partial(_of_column, partial(numbers_of, arrow), batch)
+        yield partial(_spelled, texts, batch, units), partial(_numbers, arrow, batch)
 
 
-def _of_column(read: Callable[[Any], Any], batch: Any, k: int) -> Any:
-    return read(batch.columns[k])
+def _spelled(read: Callable[[Any, str], list[str]], batch: Any, units: list[str], k: int) -> list[str]:
+    return read(batch.columns[k], units[k])
+
+
+def _numbers(arrow: Any, batch: Any, k: int) -> Any:
+    return numbers_of(arrow, batch.columns[k])
 
 
 def parquet_of(names: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:

@@ -54,12 +54,17 @@ class Preparation:
     categories: tuple[Categories, ...] | None = None
 
     @classmethod
-    def learn(cls, data: Dataset, scale: bool = True, scale_target: bool = False) -> Preparation:
+    def learn(cls, data: object, scale: bool = True, scale_target: bool = False) -> Preparation:
         """Learns each column's mean and standard deviation, in float64, from ``data``: the training rows.
 
+        ``data`` is whatever ``Dataset.of`` takes, such as (x, y).
         Constant columns get scale 1. Sample weights are not looked at. With ``scale=False`` values stay as
         they are. ``scale_target`` also learns those of the answers, which must be numbers.
         """
+        for name, value in (("scale", scale), ("scale_target", scale_target)):
+            if not isinstance(value, bool | np.bool_):
+                raise BadInput(f"{name} is {shown(value)}: wanted True or False")
+        data = Dataset.of(data)
         n_in = data.x.shape[1]
         classes = data.classes
         if classes is not None and len(classes) > MOST_CLASSES:
@@ -126,12 +131,14 @@ class Preparation:
             rows = np.flatnonzero(block[:, column] >= 0)  # neither missing nor unknown
             result[rows, first[column] + block[rows, column].astype(np.int64)] = 1
 
-    def apply_to(self, data: Dataset, unseen: Unseen | None = None) -> Dataset:
-        """``data`` and its test part with prepared inputs: columns found by name, classes those of training.
+    def apply_to(self, data: object, unseen: Unseen | None = None) -> Dataset:
+        """``data``, whatever ``Dataset.of`` takes, and its test part with prepared inputs: columns found by name,
+        classes those of training.
 
         ``unseen``, a dict, gets column -> category that training didn't have -> rows of ``data`` that hold it.
         Raises BadInput for a column that is missing or a label that training didn't know.
         """
+        data = Dataset.of(data)
         y = self._scaled_answers(data.y)
         return Dataset(
             self.apply(self._columns_of(data, unseen)),

@@ -19,6 +19,7 @@ from .wording import about, did_you_mean, listed, place, shown
 
 NAMES = tuple(known.name for known in KNOWN)
 TABLES = (".csv", ".tsv", ".txt", *PARQUET)
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 LOADABLE = (
     "a .csv, .tsv, .txt or .parquet table, an .npz archive, x.npy beside y.npy, an IDX file (also "
     ".gz) beside "
@@ -157,6 +158,7 @@ def _kind(path: Path) -> str:
             return "idx"
         if any(path.glob("[xX]*.npy")):
             return "npy"
+        stored_preparation(path)  # says so if it is an import that isn't finished
         raise BadInput(f"{place(path)}: this folder holds no data set that can be loaded; wanted {LOADABLE}")
     suffix = path.suffix.lower()
     if suffix in TABLES:
@@ -165,4 +167,6 @@ def _kind(path: Path) -> str:
         return suffix[1:]
     if "idx" in path.name.lower() or "ubyte" in path.name.lower():
         return "idx"
+    if suffix in PACKED and Path(path.stem).suffix.lower() in TABLES:
+        raise BadInput(f"{place(path)}: is a packed table: unpack it first")
     raise BadInput(f"{place(path)}: is of no kind that can be loaded; wanted {LOADABLE}")

@@ -36,9 +36,10 @@ class Chunk(NamedTuple):
     columns: Callable[[], list[Cells]]
 
 
-def columns_of(paths: Sequence[Path]) -> list[str]:
-    """The columns' names, the same in every file; BadInput otherwise."""
-    every = [_names(path) for path in paths]
+def columns_of(paths: Sequence[Path], known: Sequence[str]) -> list[str]:
+    """The columns' names, the same in every file, some of them ``known``; BadInput otherwise."""
+    every = [_names(paths[0], known)]
+    every += [_names(path, every[0]) for path in paths[1:]]
     for path, names in zip(paths, every, strict=True):
         if names != every[0]:
             wanted = f"those of {place(paths[0])}, {listed(every[0])}"
@@ -63,13 +64,13 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in PARQUET
 
 
-def _names(path: Path) -> list[str]:
+def _names(path: Path, known: Sequence[str]) -> list[str]:
     if not path.is_file():
         raise BadInput(f"{place(path)}: there is no such file.")
     if _is_parquet(path):
         with opened_batches(path, 1) as (names, _, _):
             return names
-    with opened_csv(path) as table:
+    with opened_csv(path, known) as table:
         return table.names
 
 
@@ -79,7 +80,7 @@ def _opened_rows(path: Path) -> int:
 
 
 def _csv(path: Path, names: list[str], target: int, rows: int) -> Iterator[Chunk]:
-    with opened_csv(path) as table:
+    with opened_csv(path, names) as table:
         while lines := list(islice(table.rows, rows)):
             yield Chunk(len(lines), partial(_csv_columns, lines, path, names, target))
 

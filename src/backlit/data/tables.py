@@ -46,7 +46,7 @@ def read_table(
     else the last one; ``note`` says which. ``columns`` names the inputs to take, ``drop`` those to leave out. Raises
     BadInput naming line and column for what can't be read.
     """
-    source = _source(path)
+    source = _source(path, [*([] if target is None else [target]), *(columns or ()), *drop])
     known = [name for name in source.names if name not in _existing(drop, source.names, path)]
     if len(known) < 2:
         left = f"keeps {listed(known) or 'no column'} after dropping" if drop else f"has one column ({listed(known)})"
@@ -78,7 +78,9 @@ def read_table(
 
 def _counts_rows(values: Array) -> bool:
     """Whether a column (N,) is the rows' own number: where rows are sorted by class, that tells the class."""
-    return len(values) >= FEW_CATEGORIES and bool((values == values[0] + np.arange(len(values))).all())
+    if len(values) < FEW_CATEGORIES or values[0] == values[1]:  # beyond 2^53 a constant and 1 are the constant
+        return False
+    return bool((values == values[0] + np.arange(len(values))).all())
 
 
 def _gaps(x: Array, names: list[str], categories: tuple[Categories, ...] | None) -> list[str]:
@@ -113,7 +115,7 @@ def read_table_columns(
     With the categories that a model knows, texts become their codes, −1 for one that it doesn't know,
     which ``unseen`` counts. Missing values are NaN.
     """
-    source = _source(path)
+    source = _source(path, columns or ())
     wanted = [name for name in source.names if name != target] if columns is None else list(columns)
     _all_there(wanted, source.names, path)
     return _as_trained(source, wanted, None, categories, None, unseen)[0]
@@ -132,7 +134,7 @@ def read_trained_table(
     y holds labels out of ``classes``, or numbers where there are none. What a few rows would be taken for by
     themselves isn't asked: they may be of one class only, or have by chance only numbers among the categories.
     """
-    source = _source(path)
+    source = _source(path, [*columns, target])
     choose_target(source.names, target, path)
     _all_there(columns, source.names, path)
     return _as_trained(source, list(columns), target, categories, classes, unseen)
@@ -172,16 +174,25 @@ def _as_trained(
     return x, y
 
 
-def table_columns(path: Path) -> list[str]:
-    """The names of the columns of a table."""
-    return _source(path).names
+def table_columns(path: Path, known: Sequence[str]) -> list[str]:
+    """The names of the columns of a table, of which some are ``known``."""
+    return _source(path, known).names
 
 
-def table_values(path: Path) -> tuple[list[str], list[list[Any]]]:
-    """(columns' names, all rows as they stand): texts of CSV, Python values of Parquet."""
+def table_note(path: Path, known: Sequence[str]) -> str:
+    """What the reader chose by itself, such as what divides the cells, or that there is no header."""
+    return _source(path, known).note
+
+
+def table_values(path: Path, known: Sequence[str], spelled: bool) -> tuple[list[str], list[list[Any]]]:
+    """(names of all columns, all rows as they stand): texts of CSV, Python values of Parquet. Some names are ``known``.
+
+    A column without a name, such as a frame's own row numbers, is there, too. Times of Parquet are ``spelled`` as texts
+    where it is for a text.
+    """
     if is_parquet(path):
-        return parquet_values(path)
-    with opened_csv(path) as table:
+        return parquet_values(path, spelled)
+    with opened_csv(path, known, unnamed=True) as table:
         return table.names, [cells for _, cells in table.rows]
 
 
@@ -190,8 +201,9 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in PARQUET
 
 
-def _source(path: Path) -> "_ParquetSource | _CsvSource":
-    return _ParquetSource(path) if is_parquet(path) else _CsvSource(path)
+def _source(path: Path, known: Sequence[str]) -> "_ParquetSource | _CsvSource":
+    """The table; names that are ``known`` tell a header from a row."""
+    return _ParquetSource(path) if is_parquet(path) else _CsvSource(path, known)
 
 
 class _ParquetSource:
@@ -216,9 +228,9 @@ class _ParquetSource:
 class _CsvSource:
     """A CSV file: read by pyarrow where it is installed, and by the csv module where pyarrow's reader bows out."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with opened_csv(path) as table:
+    def __init__(self, path: Path, known: Sequence[str]) -> None:
+        self.path, self.known = path, known
+        with opened_csv(path, known) as table:
             self.names, self.note, self.layout = table.names, table.note, table.layout
             first = [cells for _, cells in islice(table.rows, SAMPLE)]
         self.numbers = {k for k, column in enumerate(zip(*first, strict=True)) if all(map(_number_like, column))}
@@ -232,7 +244,7 @@ class _CsvSource:
 
         found = self._by_arrow(places, self.numbers - {places[-1]}, understand)
         if found is None:
-            with opened_csv(self.path) as table:
+            with opened_csv(self.path, self.known) as table:
                 found = _numbers_only(table, places, target, self.path)
         return found or self._by_lines(places, understand)
 
@@ -266,7 +278,7 @@ class _CsvSource:
 
     def _by_lines(self, places: list[int], take: Callable[[Pieces], T]) -> T:
         """By the csv module, some thousand lines at a time."""
-        with opened_csv(self.path) as table:
+        with opened_csv(self.path, self.known) as table:
             return take(_pieces(table.rows, places))
 
 

@@ -4,7 +4,7 @@ Takes pieces of the column, gives arrays; opens nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import BadInput
 from .arrays import Array
 from .cells import Cells, Texts, as_number, is_missing, known_text, one_spelling
-from .columns import as_spelled, known_cells
+from .columns import as_spelled, known_cells, meant_as_number, spelling_advice
 from .targets import Label
 from .wording import at, listed, place, shown
 
@@ -30,6 +30,7 @@ class TargetColumn:
     how a boolean is spelled, where it is in several ways. Whole numbers
     written without a point are classes if there are at most 20 different ones, each in two rows on average
     (so write 3.0 to have numbers). All else is numbers, and so is a column whose type says that it holds fractions.
+    A text where most rows hold such numbers is a slip of the pen, and refused.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -38,7 +39,8 @@ class TargetColumn:
         self._codes: list[Array] = []
         self._numbers: list[Array] | None = []  # None: some cell is no number
         self._missing: tuple[int, str] | None = None  # the first NA or the like; a class only among other texts
-        self._words = False
+        self._word: tuple[int, str] | None = None  # the first text that is no number and not missing
+        self._rows = self._number_rows = 0
 
     def add(self, cells: Cells, lines: Sequence[int]) -> None:
         """Takes the next cells and their lines. Raises BadInput naming line and column."""
@@ -53,6 +55,10 @@ class TargetColumn:
             return
         numbers = [as_number(text) for text in cells.texts]
         codes: list[int] = []
+        self._rows += len(cells.codes)
+        given = zip(cells.texts, numbers, strict=True)
+        meant = np.array([number is not None or spelling_advice(text) is not None for text, number in given], bool)
+        self._number_rows += int(meant[cells.codes].sum())
         for code, (text, number) in enumerate(zip(cells.texts, numbers, strict=True)):
             if not text.strip() or (number is not None and not math.isfinite(number)):
                 self._refuse_missing(_first(cells, code, lines), text)
@@ -68,6 +74,7 @@ class TargetColumn:
                     self._texts = None
             if self._texts is None and self._numbers is None:
                 self._refuse_missing_words()
+                self._refuse_slip(None)
                 wanted = f"numbers, or at most {MOST_CLASSES} different classes"
                 self._refuse(_first(cells, code, lines), text, wanted, "name another column as target")
         if self._texts is not None:
@@ -79,6 +86,7 @@ class TargetColumn:
         """(y, what it is): y (N,) of str or int64 for classes, else float64. BadInput for one class."""
         if self._numbers is None:
             self._refuse_missing_words()
+            self._refuse_slip(self._texts)
             labels = np.array(list(one_spelling(self._texts or {}).values()))
             kind = "texts"
         else:
@@ -115,14 +123,20 @@ class TargetColumn:
 
     def _note_word(self, line: int, cell: str) -> None:
         if not is_missing(cell):
-            self._words = True
+            self._word = self._word or (line, cell)
         elif self._missing is None:
             self._missing = line, cell
 
     def _refuse_missing_words(self) -> None:
         """Among numbers, NA means that nothing is there; among texts it may be a class."""
-        if not self._words and self._missing is not None:
+        if self._word is None and self._missing is not None:
             self._refuse_missing(*self._missing)
+
+    def _refuse_slip(self, texts: Collection[str] | None) -> None:
+        """BadInput for a word among numbers; ``texts`` are all different ones, None if too many for classes."""
+        if self._word is not None and 2 * self._number_rows > self._rows and (texts is None or no_classes(texts)):
+            self._refuse(*self._word, "a number, as in most of its rows",
+                         spelling_advice(self._word[1]) or "correct it or remove the line")  # fmt: skip
 
     def _refuse_missing(self, line: int, cell: str) -> None:
         self._refuse(line, cell, "a class or a finite number", "fill it or remove the line")
@@ -166,6 +180,12 @@ def _label(text: str, classes: tuple[Label, ...]) -> Label | None:
     number = as_number(text)  # 3.0 and 3 are one label; a long whole number is no float
     exact = int(text) if number is not None and len(text) < 40 and text.strip().lstrip("+-").isdecimal() else number
     return next((label for label in classes if label == exact), None)
+
+
+def no_classes(texts: Collection[str]) -> bool:
+    """Whether those of the different texts that are numbers couldn't be classes: fractions, or too many."""
+    whole = all(text.lstrip("+-").isdecimal() for text in texts if as_number(text) is not None)
+    return not whole or sum(map(meant_as_number, texts)) > MOST_INTEGER_CLASSES
 
 
 def refuse_names(classes: int, rows: int, name: str, path: Path) -> None:

@@ -42,8 +42,10 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean digits?)`` when some known name is close, else an empty text."""
-    close = difflib.get_close_matches(name[:100], list(known), n=3)
+    """`` (did you mean digits?)`` when some known name is close, above all the same in other letters; else empty."""
+    every = list(known)
+    same = [one for one in every if one.casefold() == name.casefold()]
+    close = same[:3] or difflib.get_close_matches(name[:100], every, n=3)
     return f" (did you mean {' or '.join(listed([one]) for one in close)}?)" if close else ""
 
 
