@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from refusals import refusal
 from requires import requires
 
 import backlit as bl
@@ -90,6 +93,75 @@ def test_early_stopping_that_has_spoken_stays_so(tmp_path):
     state, history = fit(opt, early_stopping=1, epochs=50, checkpoints=bl.Checkpoints(tmp_path, resume=True))
     assert same(state, whole)
     assert history == curves
+
+
+class Pressed:
+    """Ctrl-C, for real, when ``call`` of them have been counted."""
+
+    def __init__(self, monkeypatch, owner, name, call, before=False):
+        genuine, self.calls = getattr(owner, name), 0
+
+        def pressing(*given, **more):
+            self.calls += 1
+            if before and self.calls == call:
+                signal.raise_signal(signal.SIGINT)
+            result = genuine(*given, **more)
+            if not before and self.calls == call:
+                signal.raise_signal(signal.SIGINT)
+            return result
+
+        monkeypatch.setattr(owner, name, pressing)
+
+
+@pytest.mark.parametrize("call", range(1, 12))
+@pytest.mark.parametrize("where", ["the engine", "an observer", "the display"])
+def test_ctrl_c_anywhere_leaves_a_checkpoint_that_goes_on_to_the_same_bits(where, call, tmp_path, monkeypatch, capsys):
+    """On small data every stretch ends an epoch: the engine is done with one that no observer has seen."""
+    whole, curves = fit()
+    kept = bl.Checkpoints(tmp_path, every="1h", resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("backlit.training.STRETCH", 1e9)  # a stretch is as long as an epoch lets it be
+        owner, name = {
+            "the engine": (importlib.import_module("backlit.engines.reference").Engine, "advance"),
+            "an observer": (importlib.import_module("backlit.observers.validation").Validation, "__call__"),
+            "the display": (importlib.import_module("backlit.observers.display").Display, "__call__"),
+        }[where]
+        Pressed(patch, owner, name, call + (where == "the engine"))
+        _, history = fit(checkpoints=kept)
+    assert history.interrupted and len(list(tmp_path.glob("step-*"))) == 1
+    assert "there is none" not in capsys.readouterr().err
+    state, resumed = fit(checkpoints=kept)
+    assert "going on from" in capsys.readouterr().err
+    assert same(state, whole)
+    assert resumed == curves
+
+
+def test_ctrl_c_again_does_not_lose_what_is_being_written(tmp_path, monkeypatch):
+    kept = bl.Checkpoints(tmp_path, every="1h")
+
+    def interrupt(progress):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    Pressed(monkeypatch, importlib.import_module("backlit.observers.checkpoints"), "to_bytes", 1, before=True)
+    state, history = bl.fit(NET, bl.SGD(0.1), (X, Y), progress=False, observers=[interrupt], checkpoints=kept)
+    assert history.interrupted
+    assert [file.name for file in tmp_path.glob("step-*")] == [f"step-{state.step:012d}.checkpoint"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_observer_that_never_ends_can_still_be_interrupted(monkeypatch):
+    monkeypatch.setattr("backlit.observers.interrupts.PATIENCE", 0.05)
+
+    def endless(progress):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.02)
+
+    start = time.monotonic()
+    _, history = bl.fit(NET, bl.SGD(0.1), (X, Y), progress=False, observers=[endless])
+    assert history.interrupted and time.monotonic() - start < 10
 
 
 def test_the_newest_are_kept_and_own_observers_too(tmp_path):
@@ -203,9 +275,54 @@ def test_a_disk_that_takes_nothing_is_named_once_and_the_run_goes_on(tmp_path, m
 
     monkeypatch.setattr("backlit.observers.checkpoints.write_whole", full)
     monkeypatch.setattr("pathlib.Path.unlink", lambda self, missing_ok=False: None)
-    state, _ = fit(checkpoints=bl.Checkpoints(tmp_path, every=1))
-    assert same(state, whole)
-    assert capsys.readouterr().err.count("No space left on device") == 1
+    state, history = fit(checkpoints=bl.Checkpoints(tmp_path, every=1))
+    assert same(state, whole) and not history.kept
+    said = capsys.readouterr().err.splitlines()
+    assert sum("No space left on device" in line for line in said) == 1
+    assert "No space left on device. Training goes on; there is none yet." in said[0]
+    assert "It was the last one: --resume (resume=True) begins anew." in said[-1]
+
+
+def test_what_an_observer_gives_that_no_checkpoint_can_hold_does_not_end_the_run(tmp_path, capsys):
+    class Sums:
+        def __call__(self, progress):
+            self.sums = np.zeros(3)
+
+        def record(self):
+            return {"sums": self.sums}
+
+        def restore(self, record):
+            raise AssertionError
+
+    state, history = bl.fit(NET, bl.SGD(0.1), (X, Y), batch_size=10, epochs=2, progress=False, observers=[Sums()],
+                            checkpoints=bl.Checkpoints(tmp_path, every=1))  # fmt: skip
+    said = capsys.readouterr().err
+    assert state.step == 32 and not history.kept
+    assert said.count("record() of Sums must give plain JSON, and States: ndarray is no plain JSON.") == 1
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    given = {"batch_size": np.int64(10), "seed": np.int64(4), "epochs": np.int64(3)}
+    fit(stop=20, checkpoints=bl.Checkpoints(tmp_path, every=1), **given)
+    state, _ = fit(checkpoints=bl.Checkpoints(tmp_path, every=1, resume=True), **given)
+    assert same(state, fit(epochs=3)[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"folder": 5}, "folder must be a path, such as 'runs/big'; got 5."),
+        ({"folder": None}, "folder must be a path"),
+        ({"folder": ""}, "folder must be a path"),
+        ({"folder": True}, "folder must be a path"),
+        ({"resume": "no"}, "resume must be True or False; got 'no'."),
+        ({"resume": 1}, "resume must be True or False; got 1."),
+        ({"note": {"lr": np.float32(0.1)}}, "note must be plain JSON, as json.dumps takes it: Object of type float32"),
+        ({"note": {"x": X}}, "note must be plain JSON"),
+    ],
+)
+def test_checkpoints_that_make_no_sense(given, told):
+    assert told in refusal(bl.Checkpoints, **{"folder": "x", **given})
 
 
 @pytest.mark.parametrize("every", [0, -1, True, "0s", "s", "10 weeks", 1.5, None, "1e9"])

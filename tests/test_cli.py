@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -237,6 +238,58 @@ class TestMistakes:
         code, _, err = run("predict", "m", "iris")
         assert code == 1 and one_line(err)
         assert "preparation" in err
+
+    @pytest.mark.parametrize("first", ["train", "save"])
+    def test_ctrl_c_while_it_saves_loses_nothing(self, run, table, monkeypatch, first):
+        """Whoever is impatient presses again; whoever presses late has trained for hours."""
+        from backlit.cli import train
+        from backlit.observers import display
+
+        def interrupt(self, progress):
+            if first == "train":
+                signal.raise_signal(signal.SIGINT)
+
+        def save(*given, **more):
+            signal.raise_signal(signal.SIGINT)
+            bl.save(*given, **more)
+
+        monkeypatch.setattr(display.Display, "__call__", interrupt)
+        monkeypatch.setattr(train, "save", save)
+        code, _, err = run("train", table, "--save", "m", "--checkpoint", "c")
+        assert code == 130 and "interrupted" in err
+        assert bl.load("m")[2].step > 0 and len(os.listdir("c")) == 2  # one and its .lock
+
+    def test_a_last_checkpoint_that_is_not_written_is_a_failure(self, run, table, monkeypatch):
+        def full(path, content):
+            if path.name != ".probe":
+                raise OSError(28, "No space left on device")
+            path.write_bytes(content)
+
+        monkeypatch.setattr("backlit.observers.checkpoints.write_whole", full)
+        code, out, err = run("train", table, "--checkpoint", "c", "--quiet")
+        assert code == 1 and out.startswith("test accuracy")
+        assert "No space left on device. It was the last one: --resume (resume=True) begins anew." in err
+        assert "Training goes on" not in err
+
+    def test_ctrl_c_inside_another_error(self, run, monkeypatch):
+        """Python 3.11 wraps what __set_name__ raises: "Error calling __set_name__ on 'Field' instance ..."."""
+
+        def interrupted():
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise RuntimeError("Error calling __set_name__") from error
+
+        monkeypatch.setattr("backlit.cli.info.available_engines", interrupted)
+        code, out, err = run("info")
+        assert (code, out, err) == (130, "", "interrupted\n")
+
+    def test_ctrl_c_while_the_command_is_being_loaded(self, tmp_path):
+        """click, the first that is loaded, presses it."""
+        (tmp_path / "click.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+        done = subprocess.run([sys.executable, "-m", "backlit", "info"], capture_output=True, text=True,
+                              env=os.environ | {"PYTHONPATH": str(tmp_path)})  # fmt: skip
+        assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
     def test_an_interrupted_run_is_saved_and_says_so(self, run, table, monkeypatch):
         from backlit.observers import display

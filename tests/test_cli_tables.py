@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -242,6 +243,18 @@ def test_without_the_core_training_says_so(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "the compiled core is missing: NumPy trains" in done.stderr
+
+
+def test_an_interrupted_import_says_how_to_go_on(run, tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{k},{k % 2}\n" for k in range(50)))
+    with monkeypatch.context() as patch:
+        patch.setattr("backlit.cli.import_._Shown.__call__", lambda *_: signal.raise_signal(signal.SIGINT))
+        code, out, err = run("import", "t.csv", "--to", "folder", "--target", "y")
+    assert (code, out, err.splitlines()[-1]) == (130, "", "interrupted: run the same command again, and it goes on")
+    code, _, err = run("train", "folder")
+    assert code == 1 and "folder: its import isn't finished: run the same backlit import again" in err
+    code, _, err = run("import", "t.csv", "--to", "folder", "--target", "y")
+    assert code == 0, err
 
 
 LARGE = [1_700_000_000 + 7 * k for k in range(60)]

@@ -50,6 +50,7 @@ def test_results_are_written_over_nothing_that_is_read(run, model, name):
         ["explain", "m", "--html", saved],
         ["explain", "m", "d.csv", "--html", data],
         ["explain", "d.csv", "--html", data],
+        ["explain", "m", "--html", data],
         ["examples", "m", "d.csv", "--html", saved],
         ["export", "m", saved],
     ):
@@ -132,7 +133,8 @@ def test_a_result_is_written_whole_or_not_at_all(run, model, monkeypatch, words)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(whole_file, "_write_synced", full)
-    code, _, err = run(*words)
+    code, out, err = run(*words)
+    assert ("test accuracy" in out) == (words[0] == "train"), "the score of a long run is told all the same"
     assert code == 1 and f"{words[-2]} {words[-1]}: can't be written: No space left on device." in err.splitlines()[-1]
     assert file.read_bytes() == whole and [path.name for path in (model / "store").iterdir()] == ["real"]
 
@@ -152,3 +154,38 @@ def test_a_page_is_not_written_over_a_checkpoint(run, model):
     before = file.read_bytes()
     refused(run("explain", "kept", "--html", f"kept/{file.name}"), f"this is kept/{file.name} itself, which would be")
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "d.csv", "--save", "r", "--report", "r"],
+        ["train", "d.csv", "--save", "r.svg", "--plot", "sub/../r.svg"],
+        ["train", "d.csv", "--save", "r.svg", "--plot", "link.svg"],
+        ["train", "d.csv", "--save", "r.csv", "--log", "r.csv"],
+        ["train", "d.csv", "--save", "r", "--log", "r/board"],
+        ["train", "d.csv", "--save", "r", "--checkpoint", "r"],
+        ["train", "d.csv", "--save", "r", "--checkpoint", "r/kept"],
+        ["train", "d.csv", "--report", "r.csv", "--log", "r.csv"],
+        ["examples", "m", "d.csv", "--html", "r.svg", "--plot", "r.svg"],
+    ],
+)
+def test_two_results_are_not_written_to_one_place(run, model, words):
+    (model / "link.svg").symlink_to("r.svg")
+    before = sorted(model.rglob("*"))
+    refused(run(*words), "is written there, too, and one would be lost")
+    assert sorted(model.rglob("*")) == before
+
+
+def test_a_folder_takes_several_results(run, model):
+    (model / "kept").mkdir()
+    words = ["train", "d.csv", "--epochs", "1", "--checkpoint", "kept", "--log", "kept/l.csv", "--quiet"]
+    code, _, err = run(*words)
+    assert code == 0, err
+    code, _, err = run(*words, "--resume", "--save", "kept/model")
+    assert code == 0, err
+
+
+def test_a_file_is_no_folder_for_checkpoints(run, model):
+    code, _, err = run("train", "d.csv", "--checkpoint", "d.csv", "--quiet")
+    assert code == 1 and "checkpoint: d.csv is a file; a folder is wanted" in err.splitlines()[-1]

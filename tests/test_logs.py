@@ -11,6 +11,7 @@ import pytest
 from requires import requires
 
 import backlit as bl
+from backlit.observers import log_to
 
 X, Y = np.random.default_rng(1).standard_normal((60, 4)), np.arange(60) % 3
 NET = bl.Network([4, 5, 3], output="softmax", loss="cross_entropy")
@@ -57,6 +58,21 @@ def test_without_validation_and_on_a_disk_that_fails_later(tmp_path, capsys):
     _, history = bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=2, progress=False, observers=[gone, log])
     assert history.epoch == [1, 2]
     assert capsys.readouterr().err.count("can't be written") == 1
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_full_disk_leaves_no_half_of_a_line(name, tmp_path, capsys):
+    resource = pytest.importorskip("resource", reason="no limits on this system")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a file that grows beyond is written in part
+    try:
+        bl.fit(NET, bl.SGD(0.1), (X, Y), epochs=40, progress=False, observers=[log_to(tmp_path / name)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    logged = entries(tmp_path / name)
+    assert 2 < len(logged) < 40 and all(None not in entry.values() for entry in logged if name.endswith("csv"))
+    assert (tmp_path / name).read_text("utf-8").endswith("\n")
+    assert capsys.readouterr().err.count("can't be written: File too large") == 1
 
 
 def test_tensorboard(tmp_path):

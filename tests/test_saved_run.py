@@ -206,3 +206,17 @@ def test_rows_are_divided_only_where_their_number_can_be_that_of_the_run(run, mo
     assert divided == []
     assert rows_trained_on(Path("m"), whole.take(np.arange(120))) == 0  # their number fits, but they are others
     assert divided == [120]
+
+
+def test_a_damaged_checkpoint_of_another_run_nearby_is_no_concern(run, tmp_path):
+    other = ("--epochs", "1", "--seed", "9", "--checkpoint", "other", "--every", "1")
+    assert run("train", "iris", "--quiet", *other)[0] == 0
+    newest = max((tmp_path / "other").glob("*.checkpoint"))
+    newest.write_bytes(newest.read_bytes()[:-5])
+    assert run(*TRAIN, "--save", "m", "--checkpoint", "kept")[0] == 0
+    for command in ("step", "explain"):
+        code, _, err = run(command, "m", "--at", "3")
+        assert code == 0 and "damaged" not in err
+    newest = max((tmp_path / "kept").glob("*.checkpoint"))
+    newest.write_bytes(newest.read_bytes()[:-5])
+    assert "kept" in run("step", "kept")[2], "of the run that is named it is told"

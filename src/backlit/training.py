@@ -75,7 +75,8 @@ class Progress:
     watched:          the watched steps among them, each a Watched.
     noise:            (k, 2) with ``noise=True``: of each of these steps an estimate of ‖G‖² and one of tr Σ.
     rows:             how many rows each of them had.
-    state:            ``state()`` is a copy of the State, as long as this Progress is the newest.
+    state:            ``state()`` is a copy of the State as it stands, as long as this Progress is the newest. Ctrl-C
+                      may stop the engine further on: ``state(progress.step)`` goes back to where this was yielded.
     """
 
     step: int
@@ -87,7 +88,7 @@ class Progress:
     rate: float
     epoch_loss: float | None
     watched: tuple[Watched, ...]
-    state: Callable[[], State]
+    state: Callable[..., State]
     rows: int
     noise: NDArray[np.float64] | None = None
 
@@ -134,8 +135,7 @@ def train(
              random, as "shuffled" does: in the order of a sorted file the scatter between batches is missed. Changes no
              bit of the run; benchmarks/noise_cost.py says what it costs. For the engines native and reference.
 
-    ``Progress.state()`` is a copy of the State, as long as that Progress is the newest. Raises BadInput at once for
-    what doesn't fit; Diverged, with the last finite State, when the numbers run away.
+    Raises BadInput at once for what doesn't fit; Diverged, with the last finite State, when the numbers run away.
 
     >>> data = np.zeros((10, 2)), np.zeros((10, 1))
     >>> for progress in bl.train(bl.Network([2, 1]), bl.SGD(0.1), data, batch_size=4, epochs=2):
@@ -246,13 +246,15 @@ class _Run:
     def step(self) -> int:
         return self.record[0]
 
-    def state(self) -> State:
-        """A copy of the State as it stands, with the loop's record of losses."""
-        state, (step, epoch_losses, epoch_sum) = self.engine.state(), self.record
-        if state.step != step:  # Ctrl-C inside a stretch: the engine came further than its losses did
-            # A second engine would wait for the other hosts, which don't replay; the state before this call is kept.
-            return self.newer if self.steady else self.replay(state.step)
-        return replace(state, epoch_losses=epoch_losses, epoch_sum=epoch_sum)
+    def state(self, step: int | None = None) -> State:
+        """A copy of the State as it stands, or as it was after ``step`` updates; with the loop's record of losses."""
+        state, (reached, epoch_losses, epoch_sum) = self.engine.state(), self.record
+        if state.step == reached and step in (None, reached):
+            return replace(state, epoch_losses=epoch_losses, epoch_sum=epoch_sum)
+        # Else Ctrl-C came inside a stretch, and the engine further than its losses, or this further than its report.
+        if step is None and self.steady:  # a second engine would wait for the other hosts, which don't replay
+            return self.newer
+        return self.replay(state.step if step is None else step)
 
     def epochs(self) -> Iterator[Progress]:
         plan, per_epoch = self.plan, self.plan.per_epoch
@@ -299,9 +301,7 @@ class _Run:
         to_report = left if every is None else every - self.step % every
         return max(1, min(left, self.steady or self.k, to_watched, to_report))
 
-    def advance(
-        self, rows: Rows
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float, tuple[Watched, ...]]:
+    def advance(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float, tuple[Watched, ...]]:
         """Runs one stretch of rows (k, B): its losses (k,), its noise, its last rate, the watched step if it is one."""
         plan, rates = self.plan, self.rates(len(rows))
         before = self.state() if self.step in plan.watch else None
@@ -389,8 +389,12 @@ class _Run:
         return not np.isfinite(self.replay(step).parameters).all()
 
     def replay(self, step: int) -> State:
-        """The State before ``step``, run again from the older kept one."""
-        run = _Run(replace(self.plan, watch=frozenset([step]), noise=False), self.older)
-        if step > self.older.step:
-            next(progress for progress in run.epochs() if progress.step == step)
+        """The State after ``step`` updates, run again from the nearest kept one; BadInput where both are further on."""
+        start = self.newer if self.newer.step <= step else self.older
+        if step == start.step:
+            return start
+        if step < start.step:
+            raise BadInput(f"Progress.state: the run is past update {step}: ask the newest Progress for its State.")
+        run = _Run(replace(self.plan, watch=frozenset([step]), noise=False), start)
+        next(progress for progress in run.epochs() if progress.step == step)
         return run.state()

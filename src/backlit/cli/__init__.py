@@ -112,8 +112,7 @@ def main() -> NoReturn:
     except (BadInput, EngineUnavailable, Diverged) as error:
         _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        _end_interrupted()
     except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -122,12 +121,26 @@ def main() -> NoReturn:
     except MemoryError:
         _fail("there is not enough memory for this. Give fewer rows, or a memory-mapped .npy file.")
     except Exception as error:
+        if _came_of_ctrl_c(error):
+            _end_interrupted()
         if os.environ.get("BACKLIT_TRACEBACK"):
             raise
         _fail(
             f"an error inside backlit, which shouldn't be: {type(error).__name__}: {error}. Run it with "
             "BACKLIT_TRACEBACK=1 and report what it prints."
         )
+
+
+def _came_of_ctrl_c(error: BaseException | None) -> bool:
+    """Whether it began with Ctrl-C: Python 3.11 makes a RuntimeError of one that comes while a class is made."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _end_interrupted() -> NoReturn:
+    click.echo("interrupted", err=True)
+    sys.exit(130)
 
 
 def _make_streams_patient() -> None:

@@ -24,7 +24,7 @@ from .common import (
     target_option,
     tell_unseen,
 )
-from .writing import check_apart, check_picture, check_writable, write_picture, write_result
+from .writing import check_picture, check_results, write_picture, write_result
 
 
 @click.command("examples")
@@ -52,10 +52,7 @@ def command(
 
     These are the rows to train on where DATA has a test part. Rows are counted from 0.
     """
-    for option, path in (("--html", html), ("--plot", plot)):
-        if path is not None:
-            check_writable(option, path)
-            check_apart(option, path, model, data)
+    check_results({"--html": html, "--plot": plot}, model, data)
     if plot is not None:
         check_picture("--plot", plot)
     net, _, state = load(model)

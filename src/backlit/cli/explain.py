@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from ..explanations import explorer
-from ..observers import kept_files
 from .common import json_option, print_json
 from .opening import WEIGHT_HELP, Asked, Place, Weight, example_option, explained, opened, record, run_options, steepest
-from .writing import check_apart, check_writable, write_result
+from .writing import check_writable, write_result
 
 
 @click.command("explain")
@@ -45,10 +44,14 @@ def command(
       product: of the terms (of the whole batch: their sum), which is the gradient,
       difference: the same derivative by central differences}]}
     """
+    given = {"--weight": weight is not None, "--example": example is not None, "--open": depth, "--latex": latex}
+    for option in (name for name, asked_for in {**given, "--json": as_json}.items() if html is not None and asked_for):
+        raise click.UsageError(f"{option} changes nothing on the page of --html: leave one of them out.")
+    if as_json and latex:
+        raise click.UsageError("--json and --latex: one or the other is wanted.")
     if html is not None:
         check_writable("--html", html)
-        check_apart("--html", html, asked.source, asked.data or asked.source, *kept_files(Path(asked.source)))
-    steps = opened(asked)
+    steps = opened(asked, html)
     if html is not None:
         write_result("--html", html, explorer(steps).encode())
         click.echo(f"page written to {html}")

@@ -39,8 +39,12 @@ def command(files: tuple[Path, ...], target: str | None, folder: Path, test_shar
     for file in files:
         if file.is_file() and (note := table_note(file, [] if target is None else [target])):
             click.echo(f"{printable(file)}: {printable(note)}", err=True)
-    with _Shown(not as_json) as shown:
-        preparation, rows, left_out = import_tables(files, folder, target, test_share, shown)
+    try:
+        with _Shown(not as_json) as shown:
+            preparation, rows, left_out = import_tables(files, folder, target, test_share, shown)
+    except KeyboardInterrupt:
+        click.echo("interrupted: run the same command again, and it goes on", err=True)
+        sys.exit(130)
     facts = {"folder": str(folder), "train": rows["train"], "test": rows["test"], "inputs": preparation.width}
     if as_json:
         print_json(facts | {"left_out": left_out})

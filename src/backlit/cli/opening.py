@@ -22,6 +22,7 @@ from .common import is_prepared, preparation_of, target_option, tell_prepared
 from .saved_run import SavedRun, is_model, saved_run
 from .train import Sizes, divided, network_for
 from .watching import Run, Steps
+from .writing import check_apart
 
 Place = tuple[int, int | None, int]  # layer from 1, source from 0 or None for the bias, unit from 0
 
@@ -97,9 +98,11 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def opened(asked: Asked) -> list[Watched]:
-    """The steps that were asked for."""
+def opened(asked: Asked, page: Path | None = None) -> list[Watched]:
+    """The steps that were asked for; ``page``, where --html is to write them, may be nothing that they come from."""
     kept = saved_run(Path(asked.source))
+    if page is not None:
+        check_apart("--html", page, asked.source, asked.data or asked.source, *(kept.files if kept is not None else ()))
     if kept is not None and _of_the_run(kept, asked):
         asked.refuse("a saved run is repeated as it was", "hidden", "batch", "rate", "seed")
         return kept.opened(asked.at, asked.data, asked.target)

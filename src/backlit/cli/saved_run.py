@@ -22,7 +22,7 @@ from ..engines import available_engines
 from ..errors import BadInput
 from ..model_file import load, load_run
 from ..network import Network
-from ..observers import kept_steps, marks_of, newest_at
+from ..observers import kept_files, kept_steps, marks_of, newest_at
 from ..optimizers import Optimizer, from_record
 from ..state import State, initial_state
 from ..training import Watched
@@ -75,6 +75,12 @@ class SavedRun:
             run = Run(self.net, self.opt, rows, state, plan["batch_size"], plan["seed"], self.engine, plan["order"])
             found += run.opened(steps)
         return found
+
+    @property
+    def files(self) -> list[str | Path]:
+        """What it comes from, besides ``source``: the data that it was given, and its checkpoints."""
+        kept: list[str | Path] = [file for folder in self.folders for file in kept_files(folder)]
+        return kept if self.note is None else [self.note["data"], *kept]
 
     @property
     def engine(self) -> str:
@@ -178,7 +184,7 @@ def _folders_around(model: Path, plan: Any) -> list[Path]:
     found = []
     for folder in dict.fromkeys((*bases, *islice(inside, LOOKED_AT))):
         with suppress(OSError, BadInput):  # what can't be read there is no concern of this run
-            newest = newest_at(folder) if kept_steps(folder) else None
+            newest = newest_at(folder, told=False) if kept_steps(folder) else None
             found += [folder] if newest is not None and newest.plan == plan else []
     return found
 

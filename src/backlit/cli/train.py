@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..errors import BadInput
 from ..evaluation import evaluate
 from ..model_file import save
 from ..network import HIDDEN, Network
-from ..observers import EarlyStopping, History, fit, log_to, plan_of
+from ..observers import EarlyStopping, History, Interrupts, fit, log_to, plan_of
 from ..optimizers import SGD, Adam, AdamW, Cosine, OneCycle, Optimizer, Rate
 from ..state import State, initial_state
 from .common import (
@@ -39,7 +40,7 @@ from .hosts import host_options
 from .keeping import checkpoint_options, checkpoints_of, explain_shrinking_files, note_of
 from .report import details, print_details
 from .watching import check_watching, draw_curves, picture_options, show_watched, steps_to_watch
-from .writing import check_apart, check_writable
+from .writing import check_results
 
 TEST_SHARE = 0.2  # held out where the data has no test part of its own
 UPDATES = 1000  # about what a small table needs; epochs follow from it
@@ -144,20 +145,17 @@ def command(
     DATA is a name (see: backlit data), a CSV or Parquet file, .npz, .npy, IDX files, or a folder of them.
     """
     chosen(engine, "--engine")  # refused before the data is read
-    for option, path in (("--save", save_to), ("--report", report), ("--plot", plot)):
-        if path is not None:
-            check_writable(option, path)
-            check_apart(option, path, data)
-    if log is not None:
-        check_apart("--log", log, data)
+    results = {"--save": save_to, "--report": report, "--plot": plot, "--log": log, "--checkpoint": checkpoint}
+    check_results(results, data)
     checkpoints = checkpoints_of(checkpoint, every, keep, resume)
     explain_shrinking_files(data)
+    stored = stored_preparation(data) if os.path.exists(data) else None  # first: it says where an import isn't finished
     raw = load_dataset(data, target, drop=drop)
     if raw.note:
         click.echo(printable(raw.note), err=True)
     if validation is None and early_stopping is not None:
         validation = 0.1
-    parts = divided(raw, validation, seed, stored_preparation(data))
+    parts = divided(raw, validation, seed, stored)
     del raw  # a large data set isn't kept beside its prepared copy
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
@@ -172,33 +170,38 @@ def command(
         click.echo(f"{describe(net)}: {size} · {counted(len(parts.train), 'row')} to train on · {updates}", err=True)
         if engine == "auto" and chosen(engine) != "native":
             click.echo(NO_CORE, err=True)
-    state, history = fit(
-        net,
-        opt,
-        parts.train,
-        batch_size=batch_size,
-        epochs=epochs,
-        seed=seed,
-        state=initial_state(net, opt, seed=seed),
-        engine=engine,
-        validation=parts.validation,
-        early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
-        order=order,
-        observers=() if log is None else [log_to(log)],
-        checkpoints=None if checkpoints is None else replace(checkpoints, note=note),
-        progress=not (quiet or as_json),
-        watch=watched,
-    )
-    if save_to is not None:
-        plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
-        save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
-    show_watched(history.watched, watched, report, quiet=quiet or as_json)
-    if plot is not None:
-        draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
+    with Interrupts() as interrupts:
+        state, history = fit(
+            net,
+            opt,
+            parts.train,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            state=initial_state(net, opt, seed=seed),
+            engine=engine,
+            validation=parts.validation,
+            early_stopping=None if early_stopping is None else EarlyStopping(patience=early_stopping),
+            order=order,
+            observers=() if log is None else [log_to(log)],
+            checkpoints=None if checkpoints is None else replace(checkpoints, note=note),
+            progress=not (quiet or as_json),
+            watch=watched,
+        )
+        interrupts.hold()  # whoever is impatient loses nothing
+        if save_to is not None:
+            plan = plan_of(net, opt, state, parts.train, batch_size, seed, order, engine)
+            save(save_to, net, opt, state, preparation=parts.preparation.to_record(), run={"plan": plan, "note": note})
+        interrupts.release()
     name, test, preparation = score_name(net, parts.train), parts.test, parts.preparation
     del parts  # a large training part isn't kept beside the test part
-    tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
-    return 130 if history.interrupted else 0
+    try:
+        show_watched(history.watched, watched, report, quiet=quiet or as_json)
+        if plot is not None:
+            draw_curves(history, state.step // per_epoch, plot, quiet=quiet or as_json)
+    finally:  # where the disk is full, the score of a long run is told all the same
+        tell_results(net, state, test(), history, name, preparation, save_to, as_json, quiet)
+    return 130 if history.interrupted else int(not history.kept)
 
 
 def tell_results(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from io import BytesIO
+from itertools import permutations
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -13,6 +15,7 @@ from ..errors import BadInput
 from ..whole_file import write_whole
 
 PICTURES = (".png", ".svg", ".pdf")
+FOLDERS = {"--checkpoint", "--log"}  # what may be a folder that holds other things as well
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -35,6 +38,20 @@ def check_apart(option: str, path: Path, *sources: str | Path) -> None:
         if whole or any(part.is_file() and path.samefile(part) for part in parts_of(source)):
             what = f"{source} itself" if whole else f"a part of {source}"
             raise BadInput(f"{option} {path}: this is {what}, which would be lost; name another file.")
+
+
+def check_results(results: Mapping[str, Path | None], *sources: str | Path) -> None:
+    """BadInput where a result, an option each, can't be written, or would be over a source or over another result."""
+    for option, path in results.items():
+        if path is not None and option not in FOLDERS:
+            check_writable(option, path)
+        if path is not None and option != "--checkpoint":  # which says itself that a file is none
+            check_apart(option, path, *sources)
+    places = [(option, path, Path(os.path.realpath(path))) for option, path in results.items() if path is not None]
+    for (option, _, place), (other, path, there) in permutations(places, 2):
+        below = place in there.parents and option not in FOLDERS
+        if below or (place == there and not {option, other} <= FOLDERS):
+            raise BadInput(f"{other} {path}: {option} is written there, too, and one would be lost: name another.")
 
 
 def check_picture(option: str, path: Path) -> None:

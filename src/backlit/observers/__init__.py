@@ -12,6 +12,7 @@ from .checkpoints import newest_at as newest_at
 from .checkpoints import plan_of as plan_of
 from .fitting import fit as fit
 from .history import History as History
+from .interrupts import Interrupts as Interrupts
 from .logs import CSVLog as CSVLog
 from .logs import JSONLog as JSONLog
 from .logs import TensorBoardLog as TensorBoardLog

@@ -24,7 +24,10 @@ class Damaged(Exception):
 
 
 def to_bytes(plan: Mapping[str, Any], states: Sequence[State], records: Sequence[Any], note: Any = None) -> bytes:
-    """States (that of the run first), the plan of the run, its observers' records and a note, as one file."""
+    """States (that of the run first), the plan of the run, its observers' records and a note, as one file.
+
+    Raises TypeError or ValueError where a record isn't plain JSON.
+    """
     from safetensors.numpy import save
 
     tensors = {}
@@ -40,8 +43,19 @@ def to_bytes(plan: Mapping[str, Any], states: Sequence[State], records: Sequence
         "records": records,
         "note": note,
     }
-    text = json.dumps(header)
+    text = to_json(header)
     return save(tensors, metadata={"format": FORMAT, "backlit": text, "digest": _digest(text, tensors)})
+
+
+def to_json(value: Any) -> str:
+    """As JSON, NumPy's numbers as Python's; TypeError or ValueError for what isn't plain."""
+    return json.dumps(value, default=_plain_number)
+
+
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no plain JSON")
 
 
 class Contents(NamedTuple):

@@ -30,7 +30,8 @@ from ..optimizers import Optimizer, to_record
 from ..state import State
 from ..training import Progress
 from ..whole_file import ASIDE, write_whole
-from .checkpoint_file import Contents, Damaged, from_bytes, to_bytes
+from .checkpoint_file import Contents, Damaged, from_bytes, to_bytes, to_json
+from .history import History
 
 NAME = re.compile(r"step-(\d{12})\.checkpoint")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -63,6 +64,14 @@ class Checkpoints:
         self.interval  # noqa: B018 (checks it)
         if isinstance(self.keep, bool) or not isinstance(self.keep, int) or self.keep < 0:
             raise BadInput(f"Checkpoints: keep must be a whole number of at least 0; got {self.keep!r}.")
+        if not isinstance(self.folder, str | os.PathLike) or not os.fspath(self.folder):
+            raise BadInput(f"Checkpoints: folder must be a path, such as 'runs/big'; got {self.folder!r:.60}.")
+        if not isinstance(self.resume, bool | np.bool_):
+            raise BadInput(f"Checkpoints: resume must be True or False; got {self.resume!r:.60}.")
+        try:
+            json.dumps(self.note)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadInput(f"Checkpoints: note must be plain JSON, as json.dumps takes it: {error}.") from None
 
     @property
     def interval(self) -> tuple[int | None, float | None]:
@@ -118,8 +127,11 @@ def kept_files(folder: Path) -> list[Path]:
     return sorted((file for file in folder.iterdir() if NAME.fullmatch(file.name)), reverse=True)
 
 
-def newest_at(folder: Path, step: int | None = None) -> Contents | None:
-    """The newest whole checkpoint at or before ``step`` (of all, without it); None if there is none."""
+def newest_at(folder: Path, step: int | None = None, told: bool = True) -> Contents | None:
+    """The newest whole checkpoint at or before ``step`` (of all, without it); None if there is none.
+
+    ``told``: damaged ones are named on standard error.
+    """
     for file in kept_files(folder):
         if step is not None and _step(file) > step:
             continue
@@ -128,20 +140,23 @@ def newest_at(folder: Path, step: int | None = None) -> Contents | None:
         except OSError as error:
             raise BadInput(f"checkpoint: {file} can't be read: {error.strerror or error}.") from None
         except Damaged as error:
-            _say(f"{file} is damaged: {error}. The one before it is used.")
+            if told:
+                _say(f"{file} is damaged: {error}. The one before it is used.")
     return None
 
 
 class Keeper:
     """An observer that writes the checkpoints of one run; made before the run, closed after it."""
 
-    def __init__(self, wanted: Checkpoints, plan: Mapping[str, Any], observers: Sequence[Any]) -> None:
-        self.wanted, self.plan, self.observers = wanted, plan, observers
+    def __init__(
+        self, wanted: Checkpoints, plan: Mapping[str, Any], observers: Sequence[Any], history: History
+    ) -> None:
+        self.wanted, self.plan, self.observers, self.history = wanted, plan, observers, history
         self.folder = Path(wanted.folder)
         self.updates, self.seconds = wanted.interval
         self.written_step, self.written_at, self.warned_at = -1, monotonic(), -WARN_EVERY
-        self.seen = -1  # the step that every observer has seen; before that their records are of different steps
-        self.newest: Progress | None = None
+        self.newest: Progress | None = None  # that every observer has seen
+        self.settled = True  # False while the observers see the next one: their records are of different steps
         self.lock = _opened(self.folder) if wanted.keep else None
 
     def resume(self, state: State) -> State:
@@ -181,7 +196,7 @@ class Keeper:
 
     def __call__(self, progress: Progress) -> None:
         """To be called after all the other observers."""
-        self.newest, self.seen = progress, progress.step
+        self.newest, self.settled = progress, True
         due = False
         if self.updates is not None:  # a multiple, or one that the disk didn't take
             due = progress.step % self.updates == 0 or progress.step - self.written_step >= self.updates
@@ -190,47 +205,68 @@ class Keeper:
 
     def starting(self, progress: Progress) -> None:
         """To be called before the other observers: until they are done, their records belong to different steps."""
-        self.newest, self.seen = progress, -1
+        self.settled = False
 
     def __enter__(self) -> Keeper:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        """The last checkpoint, where the run stands; then the folder is free for another run."""
+        """The last checkpoint, of what the observers have seen; then the folder is free for another run."""
         try:
-            if kind is None and self.newest is not None:
-                state = self.newest.state()
-                # After Ctrl-C the engine may be further than the observers: inside an epoch they have missed nothing.
-                inside = state.step % self.newest.batches != 0 and self.seen == self.newest.step
-                if state.step != self.written_step and (state.step == self.seen or inside):
-                    self._write(state)
-                elif state.step != self.written_step and self.wanted.keep:
-                    files = kept_files(self.folder)
-                    remains = f"goes on from update {_step(files[0])}, the newest" if files else "begins anew"
-                    _say(f"there is none of update {state.step}: --resume (resume=True) {remains}.")
+            if kind is None and self.newest is not None and self.newest.step != self.written_step:
+                if self.settled:  # and after Ctrl-C the engine may be further than they have seen
+                    self._write(self.newest.state(self.newest.step), last=True)
+                elif self.wanted.keep:
+                    self._complain(f"there is none of update {self.newest.step}", "Ctrl-C was pressed again", last=True)
         finally:
             if self.lock is not None:
                 os.close(self.lock)
 
-    def _write(self, state: State) -> None:
+    def _write(self, state: State, last: bool = False) -> None:
         """One more file, and the oldest away. A disk that doesn't take it is complained about; the run goes on."""
         if not self.wanted.keep or not np.isfinite(state.parameters).all():
             return  # numbers that have run away: the loop is about to find out
-        others: list[State] = []
-        records = [_plain(observer.record(), others) if _keeps(observer) else None for observer in self.observers]
         path = self.folder / f"step-{state.step:012d}.checkpoint"
         self.written_at = monotonic()
         try:
-            write_whole(path, to_bytes(self.plan, [state, *others], records, self.wanted.note))
+            write_whole(path, self._contents(state))
         except OSError as error:
-            if monotonic() - self.warned_at >= WARN_EVERY:
-                _say(f"{path} can't be written: {error.strerror or error}. Training goes on; older ones are whole.")
-                self.warned_at = monotonic()
+            self._complain(f"{path} can't be written", str(error.strerror or error), last)
+            return
+        except BadInput as error:
+            self._complain(f"{path} can't be written", str(error), last)
             return
         self.written_step = state.step
         for old in kept_files(self.folder)[self.wanted.keep :]:
             with suppress(OSError):
                 old.unlink()
+
+    def _contents(self, state: State) -> bytes:
+        """The file; BadInput that names the observer whose record can't be in it."""
+        others: list[State] = []
+        records = [_plain(observer.record(), others) if _keeps(observer) else None for observer in self.observers]
+        try:
+            return to_bytes(self.plan, [state, *others], records, self.wanted.note)
+        except (TypeError, ValueError):
+            for observer, record in zip(self.observers, records, strict=True):
+                try:
+                    to_json(record)
+                except (TypeError, ValueError) as error:
+                    what = f"record() of {type(observer).__name__} must give plain JSON, and States: {error}"
+                    raise BadInput(what) from None
+            raise
+
+    def _complain(self, what: str, why: str, last: bool) -> None:
+        """Says that there is none, and what remains: at the end, and now and then while the run goes on."""
+        lately = monotonic() - self.warned_at < WARN_EVERY
+        files = kept_files(self.folder)
+        if last:
+            self.history.kept = False
+            remains = f"goes on from update {_step(files[0])}, the newest" if files else "begins anew"
+            _say(f"{what}{'' if lately else f': {why}'}. It was the last one: --resume (resume=True) {remains}.")
+        elif not lately:
+            _say(f"{what}: {why}. Training goes on; {'older ones are whole' if files else 'there is none yet'}.")
+            self.warned_at = monotonic()
 
     def _check_plan(self, file: Path, plan: Mapping[str, Any], note: Any) -> None:
         changed = _changes(self.plan, plan)
@@ -271,7 +307,7 @@ def _flat(plan: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in plan.items():
         inner = _flat(value, f"{prefix}{name} ") if isinstance(value, Mapping) else None
-        flat |= {prefix + name: "none" if value is None else json.dumps(value)} if inner is None else inner
+        flat |= {prefix + name: "none" if value is None else to_json(value)} if inner is None else inner
     return flat
 
 
@@ -307,6 +343,8 @@ def _opened(folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except FileExistsError:
+        raise BadInput(f"checkpoint: {folder} is a file; a folder is wanted, there or to be made.") from None
     except OSError as error:
         raise BadInput(f"checkpoint: {folder} can't be written to: {error.strerror or error}.") from None
     try:

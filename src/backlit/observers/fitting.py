@@ -19,6 +19,7 @@ from ..training import Progress, train
 from .checkpoints import Checkpoints, Keeper, plan_of
 from .display import Display
 from .history import History
+from .interrupts import Interrupts
 from .validation import EarlyStopping, Validation
 
 Observer = Callable[[Progress], object]
@@ -57,7 +58,7 @@ def fit(
     progress:        show a bar on a terminal, lines where there is none.
 
     Ctrl-C ends the run and leaves the State of the last finished step: it is returned, ``history.interrupted`` is
-    True, and a line says so.
+    True, and a line says so. Observers finish what they were told; pressed again 5 seconds later, it ends them, too.
 
     >>> x = np.linspace(-1, 1, 64)[:, None]
     >>> state, history = bl.fit(bl.Network([1, 1]), bl.SGD(0.3), (x, 2 * x + 1), epochs=50, progress=False)
@@ -67,9 +68,7 @@ def fit(
     stopping = EarlyStopping.of(early_stopping)
     if stopping is not None and validation is None:
         raise BadInput("fit: early_stopping needs validation data: give validation=(x, y).")
-    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
-        wanted = 'fit: checkpoints must be a bl.Checkpoints, such as bl.Checkpoints("runs/big", every="30s")'
-        raise BadInput(f"{wanted}; got {checkpoints!r:.60}.")
+    _check_checkpoints(checkpoints)
     observers = _checked(observers)
     history = History()
     chain: list[Observer] = [history]
@@ -85,9 +84,10 @@ def fit(
     state = initial_state(net, opt, seed=seed) if state is None else state
     newest: Progress | None = None
     with ExitStack() as open_things:
+        interrupts = open_things.enter_context(Interrupts())
         if checkpoints is not None:
             plan = plan_of(net, opt, state, data, batch_size, seed, order, engine)
-            keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain)))
+            keeper = open_things.enter_context(Keeper(checkpoints, plan, tuple(chain), history))
             state = keeper.resume(state)
             chain = [keeper.starting, *chain, keeper]
         every = None if checkpoints is None else checkpoints.interval[0]  # a report wherever one is due
@@ -99,23 +99,39 @@ def fit(
             run = iter(())
         display = open_things.enter_context(Display(history, shown=progress))
         try:
-            for newest in run:
+            for report in run:
+                interrupts.hold()  # until all the observers have seen it: a checkpoint holds what they made of one step
+                newest = report
                 answers = [observer(newest) for observer in chain]
+                interrupts.release()
                 display(newest)
                 if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                     break
+            interrupts.hold()
         except KeyboardInterrupt:
             history.interrupted = True
-    if newest is not None:
-        state = newest.state()
-    if history.interrupted:
-        print(f"interrupted: the result is the state of the last finished step, update {state.step}.", file=sys.stderr)
-    elif validator is not None and validator.best is not None:
+        if newest is not None:
+            state = newest.state()
+    history.interrupted = history.interrupted or interrupts.waiting
+    if not history.interrupted and validator is not None and validator.best is not None:
         state = validator.best
-    elif newest is None and progress and state.step:
-        behind = f"the state has {state.step} updates behind it, and epochs={epochs}, the total, makes no more"
-        print(f"nothing was left to train: {behind}.", file=sys.stderr)
+    elif history.interrupted or (newest is None and progress and state.step):
+        print(_ended(state, history, epochs), file=sys.stderr)
     return state, history
+
+
+def _ended(state: State, history: History, epochs: int) -> str:
+    """The line on a run that didn't end by making its last update."""
+    if history.interrupted:
+        return f"interrupted: the result is the state of the last finished step, update {state.step}."
+    behind = f"the state has {state.step} updates behind it, and epochs={epochs}, the total, makes no more"
+    return f"nothing was left to train: {behind}."
+
+
+def _check_checkpoints(given: object) -> None:
+    if given is not None and not isinstance(given, Checkpoints):
+        wanted = 'fit: checkpoints must be a bl.Checkpoints, such as bl.Checkpoints("runs/big", every="30s")'
+        raise BadInput(f"{wanted}; got {given!r:.60}.")
 
 
 def _checked(observers: object) -> tuple[Observer, ...]:

@@ -20,8 +20,9 @@ class History:
     """One entry per finished epoch in every list; the validation lists are empty without validation.
 
     epoch (from 1), loss (mean over the epoch's rows, each at the parameters of its own step), validation_loss,
-    validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run. ``watched``: the
-    steps that ``fit(..., watch=...)`` was to keep for looking at.
+    validation_score, rate (of the epoch's last step). ``interrupted``: whether Ctrl-C ended the run. ``kept``: False
+    where its last checkpoint couldn't be written. ``watched``: the steps that ``fit(..., watch=...)`` was to keep for
+    looking at.
 
     With sample weights ``loss`` is no weighted mean over the epoch: each batch's Σ sᵢLᵢ/Σ sᵢ counts by its rows, as in
     scikit-learn's ``loss_curve_`` (reduction "sum": Σ sᵢLᵢ over the rows). ``validation_loss`` and ``bl.evaluate``
@@ -43,6 +44,7 @@ class History:
     gradient_variance: list[float] = field(default_factory=list)
     noise_sums: list[float] = field(default_factory=list)  # of the newest point: rows, Σ rows·each
     interrupted: bool = False
+    kept: bool = field(default=True, compare=False)
     watched: list[Watched] = field(default_factory=list)
 
     def __repr__(self) -> str:

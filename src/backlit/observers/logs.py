@@ -100,10 +100,16 @@ class _File(_Log):
     def write(self, entry: Mapping[str, Any]) -> None:
         """Puts the line behind the others; what a run that was killed wrote later goes."""
         text = self.text(entry).encode()
-        with open(self.path, "r+b" if self.size else "wb") as file:
+        with open(self.path, "r+b" if self.size else "wb", buffering=0) as file:
             file.seek(self.size)
-            file.write(text)
-            file.truncate()
+            left = memoryview(text)
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                file.truncate()
+            except OSError:  # where the disk is full, rather no line than half of one
+                file.truncate(self.size)
+                raise
         self.size, self.lines = self.size + len(text), self.lines + text.count(b"\n")
 
     def text(self, entry: Mapping[str, Any]) -> str:
