@@ -108,12 +108,16 @@ void Engine<T>::set_rule(Rule<T>& rule, double rate, double weight_sum) {
   rule.decay = T(rate * o.weight_decay);
 }
 
-// Where `count` rows of a step's batch begin, from its row `first` on.
+// Where some rows of a step's batch begin.
 template <class T>
 void Engine<T>::find_rows(const Batches<T>& batches, long step, Span some, const T** rows) const {
   const long* numbers = batches.x_rows + step * batches.batch + some.first;
   for (long b = 0; b < some.count; ++b) rows[b] = batches.x + numbers[b] * inputs_;
 }
+
+// A piece has several rows, and a batch that is treated as sparse has one piece: narrow_step and sparse.hpp, which know
+// nothing of pieces, count on both.
+static_assert(PIECE_ROWS >= most_sparse_rows && PIECE_ROWS >= 4);
 
 // The rows of a piece of a batch.
 template <class T>

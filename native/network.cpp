@@ -134,8 +134,8 @@ Plan<T>& PackedNetwork<T>::plan_for(long batch, long threads, bool measured) {
     for (const Layer<T>& layer : layers_) widest = std::max(widest, layer.fan_out);
     // A block of the output layer (four arrays, a register per output), or a transposed panel (two registers).
     scratch_of_thread_.reserve(threads);
-    places_of_thread_.reserve(threads);
     plan_.scratch = scratch_of_thread_.data();
+    places_of_thread_.reserve(threads);
     plan_.places = places_of_thread_.data();
     while (static_cast<long>(scratch_.size()) < threads) {
       places_.emplace_back(std::size_t(layers_.front().fan_in + lanes_));

@@ -47,8 +47,8 @@ class PackedNetwork {
  public:
   PackedNetwork(const Specification& network, const Kernels<T>& kernels);
 
-  // The plan for steps or pieces of `batch` rows; allocates only where an earlier batch was smaller. measured: with room for the
-  // squares of gradients (Plan::squares).
+  // The plan for steps or pieces of `batch` rows; allocates only where an earlier batch was smaller. measured: with room
+  // for the squares of gradients (Plan::squares).
   Plan<T>& plan_for(long batch, long threads, bool measured = false);
 
   // flat: per layer W (fan_in, fan_out) in C order, then b (fan_out)

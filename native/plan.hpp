@@ -31,7 +31,7 @@ struct Rule {
   T take1, keep2, take2;   // 1 - beta1, beta2, 1 - beta2
   T scale, epsilon;        // of the moments as they are: the corrections for t are in these two
   T l2, decay;             // both of weights only: what is added to the gradient, and taken from W, is so many times W
-  T* squares;   // one register: the squares of the reduced gradient, without L2, are added to it; null: nobody asked
+  T* squares;              // one register: the squares of the reduced gradient, without L2, are added to it; or null
 };
 
 template <class T>
@@ -68,7 +68,7 @@ struct Plan {
   T* gradient;             // same packing: its sum over the pieces of a batch; unused where the batch is one piece
   const T* begun;          // = gradient from the second piece on, null in the first one
   const T** input_rows;    // (batch): rows of x, fan_in of the first layer each
-  const T** next_rows;     // (batch): those of the next step, to be fetched from memory meanwhile
+  const T** next_rows;     // (batch): those of the next step or piece, to be fetched from memory meanwhile
   const T** target_rows;   // (batch): rows of y, padded to whole registers
   T* row_scales;           // (batch): of its delta: sample weight and reduction, and for sgd the rate
   T* row_losses;           // (batch): loss of each row, before sample weight and reduction

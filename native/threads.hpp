@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <limits>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -101,7 +101,7 @@ bool run_team(long threads, Work work) {
   try {
     for (long thread = 1; thread < threads; ++thread) others.emplace_back(follow, thread);
     order = 1;
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no more threads, or no more memory
     order = -1;
   }
   order.notify_all();

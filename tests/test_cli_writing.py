@@ -148,6 +148,15 @@ def test_a_result_goes_through_what_is_no_file(run, model):
         assert read.result(timeout=10).startswith("y,probability no,")
 
 
+def test_what_cannot_be_written_is_refused_before_the_work(run, model):
+    (model / "ring").symlink_to(model / "ring")
+    (model / "astray").symlink_to(model / "nowhere" / "file")
+    for name in ("ring", "astray", "n" * 256, "nowhere/file", "sub"):
+        refused(run("explain", "m", "--html", name), f"--html {name}: a file in an existing folder that can be written")
+    assert run("explain", "m", "--html", "n" * 250)[0] == 0
+    assert (model / ("n" * 250)).stat().st_size > 1000
+
+
 def test_a_page_is_not_written_over_a_checkpoint(run, model):
     assert run("train", "d.csv", "--epochs", "2", "--checkpoint", "kept", "--every", "1", "--quiet")[0] == 0
     file = max((model / "kept").glob("*.checkpoint"))

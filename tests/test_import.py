@@ -16,8 +16,9 @@ from refusals import refusal
 from requires import requires
 
 import backlit as bl
-from backlit.data import import_columns, import_tables, load_inputs, stored_preparation
+from backlit.data import import_columns, import_tables, importing, load_inputs, stored_preparation
 from backlit.data.import_columns import in_test_part
+from backlit.data.wording import reading
 
 RANDOM = np.random.default_rng(2)
 ROWS = 3000
@@ -144,6 +145,20 @@ def test_after_a_refusal_the_mended_file_goes_into_the_same_folder(tmp_path):
         run([tmp_path / "1.csv"], tmp_path / "to", "b")
     write_csv(tmp_path / "1.csv", [["1", "2"], ["3", "4.5"], ["5", "6"]], ["a", "b"])
     assert run([tmp_path / "1.csv"], tmp_path / "to", "b", share=0)[1] == {"train": 3, "test": 0}
+
+
+def test_after_a_passing_error_of_the_disk_the_import_goes_on(tmp_path, monkeypatch):
+    def failing(*asked):
+        with reading(tmp_path / "1.csv", "a table"):
+            raise OSError(5, "Input/output error")
+
+    write_csv(tmp_path / "1.csv", [["1", "2.5"], ["3", "4"], ["5", "7"]], ["a", "b"])
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "chunks_of", failing)
+        with pytest.raises(bl.BadInput, match="Input/output error"):
+            run([tmp_path / "1.csv"], tmp_path / "to", "b")
+    assert (tmp_path / "to" / "import.json").is_file()
+    assert run([tmp_path / "1.csv"], tmp_path / "to", "b", share=0.2)[1]["train"] >= 1
 
 
 def test_the_command_and_training_on_its_folder(tmp_path):

@@ -200,7 +200,7 @@ def test_what_is_not_finite_is_not_hidden(bad):
 def test_the_smallest_numbers_survive_in_the_caller():
     code = """
 import numpy as np, backlit as bl
-from backlit.engines import native, reference
+from backlit.engines import native
 net = bl.Network([4, 3, 2])
 data = bl.Dataset(np.ones((9, 4)), np.ones((9, 2)))
 opened = native.Engine(net, bl.Adam(1e-3), bl.initial_state(net, bl.Adam(1e-3)), data)
@@ -366,7 +366,7 @@ def test_one_engine_in_two_threads_is_refused():
 def test_a_forked_process_goes_on():
     code = """
 import os, numpy as np, backlit as bl
-from backlit.engines import native, reference
+from backlit.engines import native
 net = bl.Network([300, 200, 10])
 data = bl.Dataset(np.random.default_rng(0).random((50, 300)), np.zeros((50, 10)))
 opened = native.Engine(net, bl.SGD(0.01), bl.initial_state(net), data, threads=2)

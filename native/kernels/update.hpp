@@ -34,7 +34,8 @@ INLINE void add_squares(const Vec<T>* v, T* squares) {
   store(squares, sum);
 }
 
-// Moves one register of parameters; without an optimizer, keeps the gradient there. L2 has been added to the gradient before; `decay` is zero for biases.
+// Moves one register of parameters; without an optimizer, keeps the gradient there. L2 has been added to the gradient
+// before; `decay` is zero for biases.
 template <class T, Optimizer KIND>
 INLINE void apply(Vec<T> gradient, Parameters<T> at, const Rule<T>& rule, T decay) {
   if (KIND == Optimizer::none) return store(at.value, gradient);
@@ -85,7 +86,8 @@ struct PanelUpdate {
 // What the sums of COUNT registers begin with.
 template <class T, int COUNT>
 INLINE void begin_sums(Vec<T>* sum, const T* begun, long offset) {
-  UNROLL for (int i = 0; i < COUNT; ++i) sum[i] = begun ? load(begun + offset + i * LANES<T>) : Vec<T>{};
+  UNROLL for (int i = 0; i < COUNT; ++i)
+    sum[i] = begun ? load(begun + offset + i * LANES<T>) : Vec<T>{};
 }
 
 // sum (INPUTS, NV registers) += aᵀ · delta over rows [begin, end) of the batch.

@@ -135,7 +135,7 @@ int main() {
   long number = 0;
   for (const long width : {1L, 2L, 3L, 5L, 8L, 15L, 18L, 31L, 33L, 36L, 67L})
     for (const auto& [output, loss] : heads) {
-      Case c = {{width, 35, width, 3}, {hidden[number % 7], hidden[(number / 7) % 7], output}, loss,
+      Case c = {{width, number % 4 ? 35L : 72L, width, 3}, {hidden[number % 7], hidden[(number / 7) % 7], output}, loss,
                 optimizers[number % 3], 1 + number % 21, number % 11 ? 2 : 1601};
       if (number % 5 == 0) c.sizes = {width + 32, 2}, c.activations = {output};
       if (number % 5 == 1) c.sizes = {1 + width % 7, 4, 3}, c.activations = {hidden[number / 5 % 7], output};

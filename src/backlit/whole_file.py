@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = la
     OSError, also where ``path`` is something else than a file, or one that may not be written to.
     """
     mode = _mode_of(path)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{ASIDE}")
+    aside = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}{ASIDE}")
     try:
         _write_synced(aside, content)
         check(aside)

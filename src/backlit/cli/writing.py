@@ -21,10 +21,12 @@ FOLDERS = {"--checkpoint", "--log"}  # what may be a folder that holds other thi
 def check_writable(option: str, path: Path) -> None:
     """BadInput before an hour of training, rather than after it, where the result couldn't be written."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError
-        with NamedTemporaryFile(dir=path.parent):
-            pass
+        place = Path(os.path.realpath(path))
+        if place.is_dir() or place.is_symlink() or (place.exists() and not os.access(place, os.W_OK)):
+            raise OSError  # a link is left where it leads round in a ring
+        if not place.exists() or place.is_file():  # no pipe or device
+            with NamedTemporaryFile(dir=place.parent):
+                pass
     except OSError:
         raise BadInput(f"{option} {path}: a file in an existing folder that can be written to is wanted.") from None
 

@@ -54,8 +54,9 @@ def import_tables(
             try:
                 seen = _look(paths, folder, names, position, state, report)
                 state = {**job, **learned(seen, names, position, paths[0]), "written": 0}
-            except BadInput:  # once the files are mended they are others, and begin anew
-                (folder / STATE).unlink()
+            except BadInput as error:
+                if not isinstance(error.__cause__, OSError | MemoryError):
+                    (folder / STATE).unlink()  # once the files are mended they are others, and begin anew
                 raise
             _store_state(folder, state)
         preparation = Preparation.from_record(state["preparation"])

@@ -69,8 +69,8 @@ def reading(path: Path, wanted: str) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except MemoryError:
-        raise BadInput(f"{place(path)}: does not fit into memory; give a smaller file or .npy files") from None
+    except MemoryError as error:
+        raise BadInput(f"{place(path)}: does not fit into memory; give a smaller file or .npy files") from error
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         raise BadInput(f"{place(path)}: wanted {wanted}, but it cannot be read: {reason}") from error

@@ -152,7 +152,7 @@ class Engine:
         )
 
     def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
-        """k steps; see engines.Engine. Ctrl-C stops it between two steps."""
+        """k steps; see engines.Engine. Ctrl-C stops it between two, or within a large one, which then has not been."""
         return self._run(np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64), rates, None)
 
     def advance_measured(
