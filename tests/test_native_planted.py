@@ -56,8 +56,8 @@ PLANTS = {
     ),
     "a narrow layer without its slope": (
         "step.hpp",
-        "delta_below = product * slope",
-        "delta_below = product + T(0) * slope",
+        "next = product * slope",
+        "next = product + T(0) * slope",
     ),
     "one row of a batch with many zeros forgotten": (
         "sparse.hpp",
