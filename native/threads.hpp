@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <limits>
 #include <exception>
+#include <limits>
 #include <thread>
 #include <vector>
 

@@ -12,7 +12,7 @@ from ..errors import BadInput
 from .common import console_of_results, data_argument, json_option, print_json, printable, seed_option, target_option
 from .keeping import explain_shrinking_files
 from .train import RATES, describe, divided, network_for, network_options, optimizer_for
-from .writing import check_apart, check_picture, check_writable, write_picture
+from .writing import check_results, write_picture
 
 
 @click.command("advise")
@@ -50,10 +50,7 @@ def command(
         raise click.UsageError("--optimizer goes with --rate: the advice on batch sizes is for sgd.")
     if epochs is not None and want_rate:
         raise click.UsageError("--epochs is of the brief training that advises on batch sizes; --rate has none.")
-    if plot is not None:
-        check_writable("--plot", plot)
-        check_apart("--plot", plot, data)
-        check_picture("--plot", plot)
+    check_results({"--plot": plot}, data)
     explain_shrinking_files(data)
     raw = load_dataset(data, target)
     if raw.note:

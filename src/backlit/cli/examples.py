@@ -24,7 +24,7 @@ from .common import (
     target_option,
     tell_unseen,
 )
-from .writing import check_picture, check_results, write_picture, write_result
+from .writing import check_results, write_picture, write_result
 
 
 @click.command("examples")
@@ -53,8 +53,6 @@ def command(
     These are the rows to train on where DATA has a test part. Rows are counted from 0.
     """
     check_results({"--html": html, "--plot": plot}, model, data)
-    if plot is not None:
-        check_picture("--plot", plot)
     net, _, state = load(model)
     preparation = preparation_of(model)
     unseen: Unseen = {}

@@ -160,7 +160,7 @@ def command(
     net = network_for(parts.train, hidden, activation)
     per_epoch = -(-len(parts.train) // batch_size)
     epochs = epochs or max(5, round(UPDATES / per_epoch))
-    check_watching(watch, plot, epochs * per_epoch)
+    check_watching(watch, epochs * per_epoch)
     watched = steps_to_watch(watch, report, epochs * per_epoch)
     order, note = order.replace("-", "_"), note_of(data, target, drop, validation, epochs)
     rates = schedule_for(schedule, RATES[optimizer] if rate is None else rate, epochs * per_epoch)

@@ -17,7 +17,7 @@ from ..observers import History
 from ..optimizers import Optimizer
 from ..state import State
 from ..training import Watched, train
-from .writing import check_picture, write_picture, write_result
+from .writing import write_picture, write_result
 
 
 class Steps(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -88,10 +88,8 @@ def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def check_watching(watch: tuple[int, ...] | None, plot: Path | None, steps: int) -> None:
-    """BadInput before the training for what could not be done after it."""
-    if plot is not None:
-        check_picture("--plot", plot)
+def check_watching(watch: tuple[int, ...] | None, steps: int) -> None:
+    """BadInput before the training for steps that it doesn't have."""
     if watch is not None and max(watch) >= steps:
         raise BadInput(f"--watch {max(watch)}: this run has the steps 0 to {steps - 1}.")
 

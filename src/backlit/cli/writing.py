@@ -49,6 +49,8 @@ def check_results(results: Mapping[str, Path | None], *sources: str | Path) -> N
             check_writable(option, path)
         if path is not None and option != "--checkpoint":  # which says itself that a file is none
             check_apart(option, path, *sources)
+        if path is not None and option == "--plot":
+            check_picture(option, path)
     places = [(option, path, Path(os.path.realpath(path))) for option, path in results.items() if path is not None]
     for (option, _, place), (other, path, there) in permutations(places, 2):
         below = place in there.parents and option not in FOLDERS
