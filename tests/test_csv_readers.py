@@ -133,6 +133,9 @@ PLAIN = {
     "numbers, and a text far down": "a,b,t\n" + "1,2,x\n3,4,y\n" * 999 + "red,5,x\n" + "blue,5,x\n" * 2000,
     "unnamed row numbers": ",a,b,t\n0,1,2,x\n1,3,4,y\n",
     "mark": "\ufeffa,b,t\n1,2,x\n3,4,y\n",
+    "a quote in a name": 'size 3",b,t\n' + "1,2,x\n3,4,y\n" * 999,
+    "two lines in a name": 'a 3","b\nc",t\n1,2,x\n3,4,y\n',
+    "an empty line in a name": 'a,"b\r\rc",t\r1,2,x\r3,4,y\r',
     "blank lines": "\n\na,b,t\n\n1,2,x\n\n3,4,y\n\n",
 }
 

@@ -5,7 +5,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -64,7 +64,7 @@ def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False
             if not head:
                 raise BadInput(f"{place(path)}: is empty: wanted a header line and rows of numbers")
             sample = _sample(seen)
-            seen.lines = chain(map(_content, head), sample, seen.lines)
+            seen.lines = chain(_without_blanks(head), sample, seen.lines)
             seen.count = 0
             yield _table(head, sample, seen, path, known, unnamed)
         except csv.Error as error:
@@ -115,6 +115,7 @@ def _table(
     decimal = _decimal([*head, *sample], delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = next(cells for cells in reader if cells)
+    header_lines = reader.line_num  # not always those of the head, which is told from quotes alone
     body: Iterable[list[str]] = reader
     notes = [] if delimiter == "," else [f"cells are divided by {SHOWN[delimiter]}"]
     header = is_header(first, _some_rows(sample, delimiter), decimal, known)
@@ -130,18 +131,20 @@ def _table(
     if decimal == ",":
         rows = ((line, [with_point(cell, path, line) for cell in cells]) for line, cells in rows)
         notes.append("numbers are read with a decimal comma")
-    layout = Layout(delimiter, decimal, _start(head if header else [], path), not names[0] and not unnamed, len(names))
+    start = _start(header_lines if header else 0, path)
+    layout = Layout(delimiter, decimal, start, not names[0] and not unnamed, len(names))
     if layout.unnamed_first:
         names, rows = names[1:], ((line, cells[1:]) for line, cells in rows)
         notes.append("the first column, which has no name, is left out")
     return Table(names, rows, "; ".join(notes), layout)
 
 
-def _start(head: list[str], path: Path) -> int:
-    """The byte behind these first lines and a byte-order mark."""
+def _start(lines: int, path: Path) -> int:
+    """The byte behind so many first lines and a byte-order mark."""
     with path.open("rb") as file:
         mark = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
-    return mark + sum(len(line.encode()) for line in head)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return mark + sum(len(line.encode()) for line in islice(_lines(file, path), lines))
 
 
 def _decimal(sample: list[str], delimiter: str) -> str:
@@ -177,7 +180,7 @@ def _head(lines: Iterator[str]) -> list[str]:
     for line in lines:
         head.append(line)
         quotes += line.count('"')
-        length += len(_content(line).strip())
+        length += 0 if _is_blank(line) else len(line.strip())
         if (length and quotes % 2 == 0) or length > LONGEST_HEADER:
             break
     return head if length else []
@@ -187,10 +190,10 @@ def _delimiter(head: list[str], sample: list[str]) -> str:
     """What divides the first line into cells: into numbers if it can, else into as many as most of the next lines."""
     if said := next(filter(None, map(FOR_EXCEL.fullmatch, head)), None):
         return said[1]
-    blank = list(map(_content, head))
+    lines = _without_blanks(head)
 
     def fit(delimiter: str) -> tuple[bool, bool, int, int]:
-        cells = max(_divided(blank, delimiter), key=len, default=[])
+        cells = max(_divided(lines, delimiter), key=len, default=[])
         numbers = all(as_number(cell) is not None or COMMA_NUMBER.fullmatch(cell.strip()) for cell in cells)
         alike = sum(len(row) == len(cells) for row in _divided(sample[:20], delimiter))
         return len(cells) > 1, numbers, alike, len(cells)
@@ -206,9 +209,15 @@ def _divided(lines: list[str], delimiter: str) -> list[list[str]]:
         return []
 
 
-def _content(line: str) -> str:
-    """A line of the head; white space, and the sep=; that Excel wants before it, are nothing."""
-    return line if line.strip() and not FOR_EXCEL.fullmatch(line) else "\n"
+def _without_blanks(head: list[str]) -> list[str]:
+    """As many lines, those before the first cell empty; behind it white space may stand in quotes."""
+    blank = list(takewhile(_is_blank, head))
+    return ["\n"] * len(blank) + head[len(blank) :]
+
+
+def _is_blank(line: str) -> bool:
+    """Whether a line before the first cell says nothing: white space, or the sep=; that Excel wants."""
+    return not line.strip() or FOR_EXCEL.fullmatch(line) is not None
 
 
 def _some_rows(sample: list[str], delimiter: str) -> list[list[str]]:
