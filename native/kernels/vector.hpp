@@ -97,13 +97,36 @@ INLINE Vec<T> with_lane(Vec<T> v, long lane, T x) {
   return with_lane<T>(v, lane, splat(x));
 }
 
-// The `count` numbers at `from`, zero in the other lanes; touches nothing behind them.
+// The `count` numbers at `from`, fewer than a register has; zero in the other lanes. Put together in memory, number by
+// number, it would have to wait for the cache: half the time of a narrow layer.
+#if defined(__AVX512F__)
+INLINE Vec<float> load_masked(const float* from, long count) {
+  return __builtin_ia32_loadups512_mask(from, Vec<float>{}, static_cast<unsigned short>((1u << count) - 1));
+}
+INLINE Vec<double> load_masked(const double* from, long count) {
+  return __builtin_ia32_loadupd512_mask(from, Vec<double>{}, static_cast<unsigned char>((1u << count) - 1));
+}
+#elif defined(__AVX__)
+INLINE Vec<float> load_masked(const float* from, long count) {
+  return __builtin_ia32_maskloadps256(reinterpret_cast<const Vec<float>*>(from), lane_numbers<float>() < int(count));
+}
+INLINE Vec<double> load_masked(const double* from, long count) {
+  typedef long long Mask __attribute__((vector_size(VECTOR_BYTES)));
+  return __builtin_ia32_maskloadpd256(reinterpret_cast<const Vec<double>*>(from), Mask(lane_numbers<double>() < count));
+}
+#else
 template <class T>
-INLINE Vec<T> load_first(const T* from, long count) {
-  if (count >= LANES<T>) return load(from);
+INLINE Vec<T> load_masked(const T* from, long count) {
   Vec<T> v = {};
   for (long i = 0; i < count; ++i) v[i] = from[i];
   return v;
+}
+#endif
+
+// The same for any count; touches nothing behind them.
+template <class T>
+INLINE Vec<T> load_first(const T* from, long count) {
+  return count >= LANES<T> ? load(from) : count > 0 ? load_masked(from, count) : Vec<T>{};
 }
 
 INLINE Vec<float> square_root(Vec<float> v) {
