@@ -27,6 +27,7 @@ def wrong(weights, biases, x, y):
 RECORDS = {
     "explain": (lambda: bl.explain(TRACE, layer=1, source=0, unit=2, example=1), "∂L/∂w⁽¹⁾₁₃ ="),
     "a factor": (lambda: bl.explain(TRACE, layer=1, source=0, unit=2, example=1).terms[0], "∂L/∂a⁽¹⁾₃ ="),
+    "explorer": (lambda: bl.explorer(TRACE), "characters of HTML"),
     "shares": (lambda: bl.explain(TRACE, layer=1, source=0, unit=2), "4 examples"),
     "check_gradients": (lambda: bl.check_gradients(NET, STATE, X, Y), "passed"),
     "diagnose": (lambda: bl.diagnose(wrong, NET, STATE, X, Y), "wrong: "),

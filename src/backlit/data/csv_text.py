@@ -2,7 +2,7 @@
 
 import csv
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, islice, takewhile
@@ -58,6 +58,7 @@ def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False
         reading(path, "a table of numbers in UTF-8 with a header"),
         path.open(encoding="utf-8-sig", newline="") as file,
     ):
+        _refuse_wide(path)
         seen = _Counted(_lines(file, path))
         try:
             head = _head(seen)
@@ -74,6 +75,14 @@ def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False
                 f"{place(path)} line {_undecodable(path)}: wanted UTF-8 text, came byte "
                 f"0x{error.object[error.start]:02x}; save the file as UTF-8"
             ) from error
+
+
+def _refuse_wide(path: Path) -> None:
+    """BadInput for UTF-16, which spreadsheets call Unicode: with a mark, or with half of its bytes zero."""
+    with path.open("rb") as file:
+        begin = file.read(64)
+    if begin.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or 3 * begin.count(0) > len(begin):
+        raise BadInput(f"{place(path)}: is text in UTF-16: wanted UTF-8; save the file as CSV in UTF-8")
 
 
 def _undecodable(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -42,8 +43,18 @@ SCRIPTS = ("data.js", "marks.js", "graph.js", "matrices.js", "factors.js", "ledg
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
+class Page(str):
+    """The HTML of a whole page: a str, which an interpreter shows in one line, and a notebook as the page itself."""
+
+    def __repr__(self) -> str:
+        return f"Page({len(self):,} characters of HTML: write them to a file, and open it in a browser)"
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self)}" title="The explorer" style="width: 100%; height: 45rem"></iframe>'
+
+
 def explorer(traces: Trace | Replayed | Iterable[Trace | Replayed]) -> str:
-    """A page that opens the given steps of one run in a browser, without a network or a server.
+    """A page that opens the given steps of one run in a browser, without a network or a server: a str; notebooks show it.
 
     traces: Traces, or watched steps of a run (``Progress.watched``), whose names of columns and classes are shown, and
             the difference between the replay and the engine's own result. Everything that comes from data is text.
@@ -71,7 +82,7 @@ def explorer(traces: Trace | Replayed | Iterable[Trace | Replayed]) -> str:
     for name, text in parts.items():
         before, _, behind = page.partition(f"/*{name}*/")
         page = before + text + behind
-    return page
+    return Page(page)
 
 
 def _is_one(given: object) -> bool:
