@@ -100,7 +100,7 @@ struct Core {
   };
 
   nb::object advance(const Matrix<T>& x, const Matrix<int64_t>& x_rows, const Matrix<int64_t>& data_rows,
-                     const Vector<double>& rates, const nb::object& squares) {
+                     const Vector<double>& rates, const nb::object& squares, const nb::object& squared_weights) {
     const long steps = data_rows.shape(0), batch = data_rows.shape(1);
     require(long(x.shape(1)) == engine.inputs(), "x must have one column per input");
     require(batch >= 1, "a batch must have at least one row");
@@ -111,19 +111,23 @@ struct Core {
     const Batches<T> batches = {numbers(x),     reinterpret_cast<const long*>(numbers(x_rows)),
                                 reinterpret_cast<const long*>(numbers(data_rows)),
                                 numbers(rates), steps, batch};
-    double* measured = nullptr;
+    Told told = {};
     if (!squares.is_none()) {
       const auto array = nb::cast<Results<2>>(squares, false);
       require(long(array.shape(0)) == steps && array.shape(1) == 2, "squares must be (steps, 2)");
-      measured = array.data();
+      told.squares = array.data();
     }
-    double* losses;
-    nb::object result = as_numpy(steps, losses);
+    if (!squared_weights.is_none()) {
+      const auto array = nb::cast<Results<1>>(squared_weights, false);
+      require(long(array.shape(0)) == steps, "squared_weights must be (steps)");
+      told.squared_weights = array.data();
+    }
+    nb::object result = as_numpy(steps, told.losses);
     Turn turn(busy);
     for (Place place; place.step < steps;) {
       {
         nb::gil_scoped_release release;
-        engine.advance(batches, place, losses, measured, SLICE_SECONDS);
+        engine.advance(batches, place, told, SLICE_SECONDS);
       }
       if (PyErr_CheckSignals()) throw nb::python_error();
     }
@@ -273,7 +277,7 @@ void bind_precision(nb::module_& m, const char* name) {
            "parameters"_a.noconvert(), "slots"_a.noconvert(), "update"_a, "targets"_a.noconvert(),
            "weights"_a.none(), "threads"_a)
       .def("advance", &Core<T>::advance, "x"_a.noconvert(), "x_rows"_a.noconvert(), "data_rows"_a.noconvert(),
-           "rates"_a.noconvert(), "squares"_a.none() = nb::none())
+           "rates"_a.noconvert(), "squares"_a.none() = nb::none(), "squared_weights"_a.none() = nb::none())
       .def("parameters", &Core<T>::parameters)
       .def("slot", &Core<T>::slot)
       .def_prop_ro("updates", [](const Core<T>& core) { return core.engine.updates(); });

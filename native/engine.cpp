@@ -165,10 +165,10 @@ void Engine<T>::prepare(Plan<T>& plan, const Batches<T>& batches, Place& place) 
 
 // A piece is done: adds its losses, and after the last one writes down those of the batch.
 template <class T>
-void Engine<T>::account(const Plan<T>& plan, long threads, Place& place, double* losses, double* squares) {
+void Engine<T>::account(const Plan<T>& plan, long threads, Place& place, const Told& told) {
   double loss = place.loss, rows = place.squares;
   for (long b = 0; b < plan.batch; ++b) loss += double(plan.row_losses[b]) * shares_[b];
-  for (long b = 0; squares && b < plan.batch; ++b) rows += double(plan.row_squares[b]);
+  for (long b = 0; told.squares && b < plan.batch; ++b) rows += double(plan.row_squares[b]);
   if (pieces_ > 1) {
     const bool is_last = ++place.piece == pieces_;
     place.loss = is_last ? 0 : loss;
@@ -176,21 +176,21 @@ void Engine<T>::account(const Plan<T>& plan, long threads, Place& place, double*
     if (!is_last) return;
     place.piece = 0;
   }
-  if (squares) {
+  if (told.squares) {
     double batch = 0;
     for (long thread = 0; thread < threads; ++thread)
       for (long lane = 0; lane < kernels_.lanes; ++lane) batch += double(plan.squares[thread][lane]);
     if (plan.batch == 1) batch = rows;  // one row is the batch, and narrow layers then sum nothing
-    squares[2 * place.step] = rows / (delta_factor_ * delta_factor_);
-    squares[2 * place.step + 1] = batch / (delta_factor_ * delta_factor_);
+    told.squares[2 * place.step] = rows / (delta_factor_ * delta_factor_);
+    told.squares[2 * place.step + 1] = batch / (delta_factor_ * delta_factor_);
   }
-  losses[place.step++] = loss;
+  told.losses[place.step++] = loss;
   ++update_;
 }
 
 template <class T>
-void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, double* losses, double* squares,
-                    double seconds, long threads) {
+void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, const Told& told, double seconds,
+                    long threads) {
   MeetingPlace meeting(threads);
   plan.meeting = {MeetingPlace::wait_at, &meeting};
   const auto start = Clock::now();
@@ -203,8 +203,10 @@ void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, doub
       more = more && seconds_since(start) <= seconds;
       to_look = between_looks - 1;
     }
-    if (more) prepare(plan, batches, place);
-    for (long i = 0; squares && i < threads; ++i) std::fill_n(plan.squares[i], kernels_.lanes, T(0));
+    if (!more) return;
+    prepare(plan, batches, place);
+    if (told.squared_weights && place.piece == 0) told.squared_weights[place.step] = kernels_.squared_weights(plan);
+    for (long i = 0; told.squares && i < threads; ++i) std::fill_n(plan.squares[i], kernels_.lanes, T(0));
   };
   const auto share_of = [&](long thread) {
     FlushTinyToZero guard;
@@ -212,9 +214,9 @@ void Engine<T>::run(Plan<T>& plan, const Batches<T>& batches, Place& place, doub
       if (thread == 0) next();
       if (threads > 1) meeting.wait();
       if (!more) return;
-      (squares ? kernels_.measured_step : kernels_.step)(plan, thread, threads);
+      (told.squares ? kernels_.measured_step : kernels_.step)(plan, thread, threads);
       if (threads > 1) meeting.wait();
-      if (thread == 0) account(plan, threads, place, losses, squares);
+      if (thread == 0) account(plan, threads, place, told);
     }
   };
   if (threads == 1 || !run_team(threads, share_of)) {
@@ -251,10 +253,10 @@ long Engine<T>::threads_for(long batch, double worth, long cores) const {
 }
 
 template <class T>
-void Engine<T>::advance(const Batches<T>& batches, Place& place, double* losses, double* squares, double seconds) {
+void Engine<T>::advance(const Batches<T>& batches, Place& place, const Told& told, double seconds) {
   if (place.step == batches.steps) return;
   const AtWork mark;
-  const bool measured = squares != nullptr;
+  const bool measured = told.squares != nullptr;
   const long batch = batches.batch;
   // Squared gradients are added up thread by thread, and in another order where zeros are left out: their bits must not
   // depend on the clock, nor on other engines, nor on where a call begins.
@@ -273,11 +275,11 @@ void Engine<T>::advance(const Batches<T>& batches, Place& place, double* losses,
   find_rows(batches, place.step, piece_of(batch, place.piece), plan.next_rows);
   plan.sparse = !measured && has_many_zeros(batches, place.step);
   for (std::size_t i = 0; i < 2; ++i) plan.slots[i] = i < slots_.size() ? slots_[i].get() : plan.parameters;
-  if (!by_pace) return run(plan, batches, place, losses, squares, seconds, threads);
+  if (!by_pace) return run(plan, batches, place, told, seconds, threads);
   const auto rows_done = [&] { return place.step * batch + piece_of(batch, place.piece).first; };
   const long before = rows_done();
   const auto start = Clock::now();
-  run(plan, batches, place, losses, squares, pace_.at_most(seconds), threads);
+  run(plan, batches, place, told, pace_.at_most(seconds), threads);
   pace_.took(threads, seconds_since(start), work_of(rows_done() - before));
 }
 

@@ -34,6 +34,13 @@ struct Span {
   long first, count;
 };
 
+// What a call writes down. losses (steps): the reduced loss of each batch before its update. squares (steps, 2), or null:
+// of each batch Σ ‖c_i·g_i‖² and ‖Σ c_i·g_i‖² over its rows i, with c_i the sample weight times the reduction, without L2.
+// squared_weights (steps), or null: ‖W‖² before the update.
+struct Told {
+  double *losses, *squares, *squared_weights;
+};
+
 // How far a call has come. A large batch is gone through in pieces, so that what they hand on stays in the cache, and so
 // that a call may end between two of them: nothing moves before the last one.
 struct Place {
@@ -52,9 +59,7 @@ class Engine {
 
   // Goes on from `place`, to the end of the batches or until `seconds` are over. One place at a time: where it is given up
   // in the middle of a step, that step has not been.
-  // losses (steps): reduced loss of each batch before its update. squares (steps, 2), or null: of each batch
-  // Σ ‖c_i·g_i‖² and ‖Σ c_i·g_i‖² over its rows i, with c_i the sample weight times the reduction, without L2.
-  void advance(const Batches<T>& batches, Place& place, double* losses, double* squares, double seconds);
+  void advance(const Batches<T>& batches, Place& place, const Told& told, double seconds);
 
   void parameters(T* flat) const { network_.unpack(parameters_.get(), flat); }
   void slot(long i, T* flat) const { network_.unpack(slots_[i].get(), flat); }
@@ -68,10 +73,9 @@ class Engine {
   void find_rows(const Batches<T>& batches, long step, Span some, const T** rows) const;
   Span piece_of(long batch, long piece) const;
   void prepare(Plan<T>& plan, const Batches<T>& batches, Place& place);
-  void account(const Plan<T>& plan, long threads, Place& place, double* losses, double* squares);
+  void account(const Plan<T>& plan, long threads, Place& place, const Told& told);
   void set_rule(Rule<T>& rule, double rate, double weight_sum);
-  void run(Plan<T>& plan, const Batches<T>& batches, Place& place, double* losses, double* squares, double seconds,
-           long threads);
+  void run(Plan<T>& plan, const Batches<T>& batches, Place& place, const Told& told, double seconds, long threads);
   double work_of(long rows) const;
   long threads_for(long batch, double worth, long cores) const;
   bool has_many_zeros(const Batches<T>& batches, long step) const;

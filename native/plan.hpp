@@ -89,6 +89,7 @@ struct Kernels {
   void (*measured_step)(const Plan<T>&, long thread, long threads);  // the same, and row_squares and squares
   void (*forward)(const Plan<T>&, T* out);                     // out (batch, fan_out of the last layer)
   void (*backward)(const Plan<T>&);                            // forward, losses, deltas, row_squares; no update
+  double (*squared_weights)(const Plan<T>&);                   // ‖W‖² of all layers as they stand
   double (*burn)(long rounds);  // multiply-adds only, to measure the peak; the number of operations done
 };
 

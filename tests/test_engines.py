@@ -196,3 +196,23 @@ def test_odd_rates_are_refused_by_every_engine(engine, rates):
     net = bl.Network([2, 1])
     opened = bl.open_engine(engine, net, bl.SGD(0.1), bl.initial_state(net), (np.ones((4, 2)), np.ones((4, 1))))
     assert "rates must be 2 numbers" in refusal(opened.advance, np.zeros((2, 3), int), rates)
+
+
+@pytest.mark.parametrize(("engine", "name", "dtype"), cases(NETWORKS))
+def test_the_size_of_the_weights_is_told_before_each_step(engine, name, dtype):
+    """‖W‖² of every layer, without biases and padding, and the steps are the same to the bit."""
+    ready(engine)
+    if engine == "finite_differences" and name not in SMALL:
+        return
+    net = NETWORKS[name]
+    x, y, _ = batch(net, 12)
+    rows = np.random.default_rng(2).integers(0, 12, (3, 5))
+    state = states(net, bl.SGD(0.1), dtype)
+    plain, telling = (bl.open_engine(engine, net, bl.SGD(0.1), state, bl.Dataset(x, y)) for _ in range(2))
+    told = np.empty(3)
+    losses = telling.advance(rows, [0.001] * 3, told)
+    for step, size in enumerate(told):
+        wanted = sum((layer.W.astype(np.float64) ** 2).sum() for layer in plain.state().layers)
+        assert size == pytest.approx(wanted, rel=1e-13 if dtype == "float64" else 2e-6)
+        assert plain.advance(rows[step : step + 1], [0.001])[0] == losses[step]
+    assert np.array_equal(plain.state().parameters, telling.state().parameters)

@@ -20,7 +20,7 @@ LEVELS = [
     {"state", "data", "batches"},
     {"trace", "model_file"},
     {"chain", "example_norms"},
-    {"engines"},
+    {"engines", "progress"},
     {"training", "evaluation", "checks", "explanations"},
     {"observers", "advice"},
     {"estimators", "nielsen", "export", "cli", "__main__"},

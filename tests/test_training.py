@@ -303,8 +303,8 @@ class TestInterrupt:
 
         opened, advance, calls = [], reference.Engine.advance, []
 
-        def interrupted(self, rows, rates=None):
-            losses = advance(self, rows, rates)
+        def interrupted(self, rows, rates, squared_weights):
+            losses = advance(self, rows, rates, squared_weights)
             calls.append(losses)
             if len(calls) == 4:
                 raise KeyboardInterrupt

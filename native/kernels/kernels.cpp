@@ -1,6 +1,7 @@
 // The kernels of one instruction set, as one table. Compiled several times, each with its own flags and with KERNEL_ISA
 // naming the set; everything but the table is invisible outside this object.
 #include "example_norms.hpp"
+#include "squared_weights.hpp"
 
 namespace {
 
@@ -31,9 +32,10 @@ namespace backlit {
 extern const KernelSet TABLE(KERNEL_ISA);
 const KernelSet TABLE(KERNEL_ISA) = {
     NAME(KERNEL_ISA),
-    {LANES<float>, SPARSE_OUTPUTS<float>, step<float>, measured_step<float>, forward<float>, backward<float>, burn<float>},
+    {LANES<float>, SPARSE_OUTPUTS<float>, step<float>, measured_step<float>, forward<float>, backward<float>,
+     squared_weights<float>, burn<float>},
     {LANES<double>, SPARSE_OUTPUTS<double>, step<double>, measured_step<double>, forward<double>, backward<double>,
-     burn<double>},
+     squared_weights<double>, burn<double>},
 };
 
 }  // namespace backlit

@@ -19,13 +19,6 @@ struct Parameters {
   INLINE Parameters operator+(long offset) const { return {value + offset, slot1 + offset, slot2 + offset}; }
 };
 
-// The lanes before `count` of v, zero in the others.
-template <class T>
-INLINE Vec<T> first_lanes(Vec<T> v, long count) {
-  using Integer = typename Simd<T>::Integer;
-  return count >= LANES<T> ? v : lane_numbers<T>() < Bits<T>{} + Integer(count) ? v : Vec<T>{};
-}
-
 // squares += v², register by register
 template <class T, int COUNT>
 INLINE void add_squares(const Vec<T>* v, T* squares) {

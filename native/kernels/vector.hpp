@@ -97,6 +97,13 @@ INLINE Vec<T> with_lane(Vec<T> v, long lane, T x) {
   return with_lane<T>(v, lane, splat(x));
 }
 
+// The lanes before `count` of v, zero in the others.
+template <class T>
+INLINE Vec<T> first_lanes(Vec<T> v, long count) {
+  using Integer = typename Simd<T>::Integer;
+  return count >= LANES<T> ? v : lane_numbers<T>() < Bits<T>{} + Integer(count) ? v : Vec<T>{};
+}
+
 // The `count` numbers at `from`, fewer than a register has; zero in the other lanes. Put together in memory, number by
 // number, it would have to wait for the cache: half the time of a narrow layer.
 #if defined(__AVX512F__)

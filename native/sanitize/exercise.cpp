@@ -53,14 +53,16 @@ std::vector<T> trained(const Case& c, long threads) {
   const Specification network = {c.sizes, c.activations, c.loss, true};
   Engine<T> engine(network, c.optimizer, parameters.data(), slots, 0, y.data(), weights.data(), rows, threads);
   const std::vector<double> rates(steps, 0.01);
-  std::vector<double> losses(steps), squares(2 * steps);
+  std::vector<double> losses(steps), squares(2 * steps), weight_squares(steps);
+  const Told told = {losses.data(), squares.data(), weight_squares.data()};
   for (const long batch : {c.batch, 1L, c.batch + 5, c.large_batch}) {
     std::vector<long> numbers(steps * batch);
     for (long& number : numbers) number = std::uniform_int_distribution<long>(0, rows - 1)(random);
     numbers.back() = rows - 1;
     const Batches<T> batches = {x.data(), numbers.data(), numbers.data(), rates.data(), steps, batch};
-    for (Place place; place.step < steps;) engine.advance(batches, place, losses.data(), squares.data(), 0.001);
+    for (Place place; place.step < steps;) engine.advance(batches, place, told, 0.001);
     for (const double loss : losses) demand(std::isfinite(loss), "a loss is not finite");
+    for (const double square : weight_squares) demand(square > 0, "the weights have no size");
     for (const double square : squares) demand(std::isfinite(square), "a squared gradient is not finite");
   }
   const long predicted = 500;  // several blocks, so that threads share them

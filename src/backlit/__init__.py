@@ -29,7 +29,7 @@ _ROOMS = {
     "open_engine": "engines",
     "available_engines": "engines",
     "train": "training",
-    "Progress": "training",
+    "Progress": "progress",
     "predict": "evaluation",
     "evaluate": "evaluation",
     "MLPClassifier": "estimators",

@@ -198,6 +198,12 @@ def add_l2(opt: Optimizer, gradient: Layers, layers: Layers, weight_sum: float) 
         g.W[...] += layer.W * (opt.l2 / weight_sum if opt.l2_over == "batch" else opt.l2)
 
 
+def squared_weights(layers: Layers) -> float:
+    """‖W‖² over all layers, without the biases: half of it times l2 is what ``add_l2`` adds the gradient of."""
+    # not np.vdot: BLAS wakes its threads for it, which costs more than the sum and quarrels with the engine's threads
+    return sum(float(np.square(layer.W).sum()) for layer in layers)
+
+
 def update(opt: Optimizer, state: State, g: Floats, rate: float) -> tuple[Floats, dict[str, Floats]]:
     """(what is added to the parameters (P,), the new slots) from the gradient g (P,). Sources: optimizers.py."""
     if isinstance(opt, SGD):

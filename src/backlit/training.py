@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import isfinite
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import chain
 from .batches import BLOCK, Order, Rows, cut, epoch_rows, steps_per_epoch
 from .data import Dataset
 from .data.mapped_rows import ReadAhead
@@ -23,80 +21,11 @@ from .errors import BadInput, Diverged
 from .example_norms import signal_and_noise
 from .network import Network
 from .optimizers import Optimizer, check_optimizer, next_rates
+from .progress import Progress, Watched
 from .state import State, check_state, initial_state
-from .trace import Trace
 
 STRETCH = 0.05  # seconds that one call of the engine should take, so that Ctrl-C and progress stay alive
 KEEP_EVERY = 0.5  # seconds between the states kept for going back to when the numbers run away
-
-
-@dataclass(frozen=True, eq=False)
-class Watched:
-    """A watched step: the State ``before`` it, its ``rows`` (B,), and ``after``, the State the engine made of it."""
-
-    network: Network
-    optimizer: Optimizer
-    data: Dataset
-    step: int
-    before: State
-    rows: Rows
-    rate: float
-    after: State
-    gradient: str = "backpropagation"
-
-    def trace(self) -> Trace:
-        """The step replayed by the plain formulas of chain.py and written out."""
-        return self._trace
-
-    @cached_property
-    def _trace(self) -> Trace:
-        s = self.data.sample_weight
-        x, y = self.data.x[self.rows], self.data.targets(self.network)[self.rows]
-        weights = None if s is None else s[self.rows]
-        net, opt, how, rate = self.network, self.optimizer, self.gradient, self.rate
-        return chain.step(net, opt, self.before, x, y, sample_weight=weights, gradient=how, rate=rate)
-
-    @property
-    def difference(self) -> float:
-        """The largest difference of a parameter between the replay and the engine's own result."""
-        return float(np.abs(self._trace.after.parameters - self.after.parameters).max())
-
-
-@dataclass(frozen=True, eq=False)
-class Progress:
-    """What the loop yields, several times a second and at the end of each epoch.
-
-    step:             updates so far.
-    epoch, batch:     the epoch they are in, from 1, and its batches so far.
-    epochs, batches:  how many there are.
-    losses:           reduced batch losses (k,) of the steps since the last Progress.
-    rate:             learning rate of the last of them.
-    epoch_loss:       mean loss over the epoch's rows once it is finished, otherwise None; see History for weights.
-    watched:          the watched steps among them, each a Watched.
-    noise:            (k, 2) with ``noise=True``: of each of these steps an estimate of ‖G‖² and one of tr Σ.
-    rows:             how many rows each of them had.
-    state:            ``state()`` is a copy of the State as it stands, as long as this Progress is the newest. Ctrl-C
-                      may stop the engine further on: ``state(progress.step)`` goes back to where this was yielded.
-    """
-
-    step: int
-    epoch: int
-    epochs: int
-    batch: int
-    batches: int
-    losses: NDArray[np.float64]
-    rate: float
-    epoch_loss: float | None
-    watched: tuple[Watched, ...]
-    state: Callable[..., State]
-    rows: int
-    noise: NDArray[np.float64] | None = None
-
-    def __str__(self) -> str:
-        return f"epoch {self.epoch} · batch {self.batch}/{self.batches} · update {self.step}"
-
-    def __repr__(self) -> str:
-        return f"Progress({self}, last loss {self.losses[-1]:.6g})"
 
 
 def train(
@@ -113,6 +42,7 @@ def train(
     watch: Iterable[int] = (),
     reports_every: int | None = None,
     noise: bool = False,
+    squared_weights: bool = False,
 ) -> Iterator[Progress]:
     """Trains by mini-batch gradient descent: a generator of Progress, stopped at any time with break.
 
@@ -134,6 +64,9 @@ def train(
              its sample weight, as sᵢ·gᵢ; a last batch of one row is NaN. The rows of a batch are taken for drawn at
              random, as "shuffled" does: in the order of a sorted file the scatter between batches is missed. Changes no
              bit of the run; benchmarks/noise_cost.py says what it costs. For the engines native and reference.
+
+    squared_weights: tell ‖W‖² over all layers, without biases, before each step, ``Progress.squared_weights``: an L2
+             penalty takes part in the updates, not in the losses, and this is what a loss with it is made from.
 
     Raises BadInput at once for what doesn't fit; Diverged, with the last finite State, when the numbers run away.
 
@@ -166,7 +99,9 @@ def train(
         )
     every = None if reports_every is None else _count("reports_every", reports_every, 1)
     seen = frozenset(watched)
-    plan = _Plan(net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), seen, every, noise)
+    plan = _Plan(
+        net, opt, dataset, engine, batch_size, epochs, seed, order, len(first), seen, every, noise, squared_weights
+    )
     return _Run(plan, state.for_optimizer(opt)).epochs()
 
 
@@ -207,6 +142,7 @@ class _Plan:
     watch: frozenset[int]
     every: int | None
     noise: bool
+    squared_weights: bool
 
     @property
     def per_epoch(self) -> int:
@@ -221,6 +157,16 @@ class _Plan:
     def population(self, rows: Rows) -> int | None:
         """From how many rows the batches of this epoch are drawn, if no row can come twice; None if it can."""
         return len(rows) if isinstance(self.order, str) or len(np.unique(rows)) == len(rows) else None
+
+
+class _Stretch(NamedTuple):
+    """What one call of the engine gave, under Progress' names."""
+
+    losses: NDArray[np.float64]
+    rate: float
+    watched: tuple[Watched, ...]
+    noise: NDArray[np.float64] | None
+    squared_weights: NDArray[np.float64] | None
 
 
 class _Run:
@@ -268,7 +214,7 @@ class _Run:
                     k = self.stretch(len(block))
                     if ahead is not None:
                         ahead.until(self.step % per_epoch * plan.batch_size)
-                    losses, noise, rate, watched = self.advance(block[:k])
+                    stretch = self.advance(block[:k])
                     block = block[k:]
                     if self.step == plan.epochs * per_epoch:
                         self.check_parameters()
@@ -278,13 +224,10 @@ class _Run:
                         epochs=plan.epochs,
                         batch=self.step - epoch * per_epoch,
                         batches=per_epoch,
-                        losses=losses,
-                        rate=rate,
                         epoch_loss=self.record[1][-1] if self.step == end else None,
-                        watched=watched,
                         state=self.state,
                         rows=block.shape[1],
-                        noise=noise,
+                        **stretch._asdict(),
                     )
             done = 0
 
@@ -301,12 +244,17 @@ class _Run:
         to_report = left if every is None else every - self.step % every
         return max(1, min(left, self.steady or self.k, to_watched, to_report))
 
-    def advance(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, float, tuple[Watched, ...]]:
-        """Runs one stretch of rows (k, B): its losses (k,), its noise, its last rate, the watched step if it is one."""
+    def advance(self, rows: Rows) -> _Stretch:
+        """Runs one stretch of rows (k, B): a watched step, or several others."""
         plan, rates = self.plan, self.rates(len(rows))
+        squared = np.empty(len(rows)) if plan.squared_weights else None
         before = self.state() if self.step in plan.watch else None
         start = perf_counter()
-        losses, noise = self.measured(rows, rates) if plan.noise else (self.engine.advance(rows, rates), None)
+        noise = None
+        if plan.noise:
+            losses, noise = self.measured(rows, rates, squared)
+        else:
+            losses = self.engine.advance(rows, rates, squared)
         spent = perf_counter() - start
         self.k = max(1, min(4 * self.k, int(STRETCH * len(rows) / max(spent, 1e-9))))
         self.since_older.append((losses, rates))
@@ -319,14 +267,14 @@ class _Run:
             watched = (Watched(plan.net, plan.opt, plan.data, before.step, before, rows[0], rate, after, gradient),)
         if self.steady or start + spent - self.kept_at > KEEP_EVERY:
             self.keep()
-        return losses, noise, float(rates[-1]), watched
+        return _Stretch(losses, float(rates[-1]), watched, noise, squared)
 
     def measured(
-        self, rows: Rows, rates: NDArray[np.float64]
+        self, rows: Rows, rates: NDArray[np.float64], squared: NDArray[np.float64] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """The engine's steps on rows (k, B): their losses (k,), and their estimates of ‖G‖² and tr Σ (k, 2)."""
         assert measures(self.engine)
-        losses, squares = self.engine.advance_measured(rows, rates)
+        losses, squares = self.engine.advance_measured(rows, rates, squared)
         return losses, signal_and_noise(squares[:, 0], squares[:, 1], rows.shape[1], self.population)
 
     def rates(self, k: int) -> NDArray[np.float64]:
@@ -395,6 +343,6 @@ class _Run:
             return start
         if step < start.step:
             raise BadInput(f"Progress.state: the run is past update {step}: ask the newest Progress for its State.")
-        run = _Run(replace(self.plan, watch=frozenset([step]), noise=False), start)
+        run = _Run(replace(self.plan, watch=frozenset([step]), noise=False, squared_weights=False), start)
         next(progress for progress in run.epochs() if progress.step == step)
         return run.state()

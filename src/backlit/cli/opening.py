@@ -16,8 +16,8 @@ from ..errors import BadInput
 from ..explanations import Factors, Shares, explain
 from ..model_file import load
 from ..optimizers import SGD
+from ..progress import Watched
 from ..state import initial_state
-from ..training import Watched
 from .common import is_prepared, preparation_of, target_option, tell_prepared
 from .saved_run import SavedRun, is_model, saved_run
 from .train import Sizes, divided, network_for

@@ -24,8 +24,8 @@ from ..model_file import load, load_run
 from ..network import Network
 from ..observers import kept_files, kept_steps, marks_of, newest_at
 from ..optimizers import Optimizer, from_record
+from ..progress import Watched
 from ..state import State, initial_state
-from ..training import Watched
 from .common import printable, tell_prepared
 from .train import TEST_SHARE, divided, without_validation
 from .watching import Run

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from ..explanations import RichTables
+from ..progress import Watched
 from ..state import Layers
-from ..training import Watched
 from .common import console_of_results, json_option, print_json
 from .opening import WEIGHT_HELP, Asked, Place, Weight, example_option, explained, opened, record, run_options
 

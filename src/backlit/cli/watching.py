@@ -15,8 +15,9 @@ from ..explanations import explorer
 from ..network import Network
 from ..observers import History
 from ..optimizers import Optimizer
+from ..progress import Watched
 from ..state import State
-from ..training import Watched, train
+from ..training import train
 from .writing import write_picture, write_result
 
 

@@ -27,10 +27,16 @@ AUTO = ("native", "reference")
 class Engine(Protocol):
     """Carries a State forward; ``state()`` is always that of the last finished step."""
 
-    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
         """Runs k steps on row numbers (k, B) with learning rates (k,); the reduced losses (k,) before each update.
 
-        Without rates, the optimizer's own are taken. Raises BadInput for rows that the data doesn't have.
+        Without rates, the optimizer's own are taken. ``squared_weights`` (k,), if given, is filled with ‖W‖² of all
+        layers before each update. Raises BadInput for rows that the data doesn't have.
         """
 
     def state(self) -> State:
@@ -41,7 +47,10 @@ class Measuring(Engine, Protocol):
     """An engine that can also tell how long the example gradients of its steps are; ``measures`` says which can."""
 
     def advance_measured(
-        self, rows: NDArray[np.int64], rates: ArrayLike | None = None
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """As ``advance``, to the same bits: the losses (k,), and (k, 2): mean ‖sᵢgᵢ‖² and ‖mean sᵢgᵢ‖² over the rows
         of each step, at the parameters before it. g is the gradient of one example's loss, without L2; s its sample

@@ -62,7 +62,12 @@ class Engine:
         if self.steady is not None:
             self._check_hosts_agree(state)
 
-    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
         """k steps; see engines.Engine."""
         rows = checked_rows(rows, self._n_rows)
         if rates is None:
@@ -71,7 +76,10 @@ class Engine:
         losses = np.empty(len(rows))
         for first in range(0, len(rows), ROOM[-1]):
             some = slice(first, first + ROOM[-1])
-            losses[some] = self._loop(rows[some], rates[some])
+            told = self._loop(rows[some], rates[some], squared_weights is not None)
+            losses[some] = told[:, 0]
+            if squared_weights is not None:
+                squared_weights[some] = told[:, 1]
         return losses
 
     def state(self) -> State:
@@ -83,8 +91,11 @@ class Engine:
         slots = dict(zip(slots_of(self._opt), vectors[1:], strict=True))
         return replace(self._start, parameters=vectors[0], slots=slots, step=self._step)
 
-    def _loop(self, rows: NDArray[np.int64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """At most ROOM[-1] steps: their losses. Nothing of self changes unless all of them are done."""
+    def _loop(self, rows: NDArray[np.int64], rates: NDArray[np.float64], with_weights: bool) -> NDArray[np.float64]:
+        """At most ROOM[-1] steps: of each its loss and, ``with_weights``, ‖W‖² before it, (k, 2).
+
+        Nothing of self changes unless all of them are done.
+        """
         import jax
 
         k, room = len(rows), next(size for size in ROOM if size >= len(rows))
@@ -96,12 +107,12 @@ class Engine:
         settings[:k, 2] = 1 - getattr(self._opt, "beta2", 0.0) ** t
         places, present = self._places(rows, room)
         with self._precision():
-            run = _compiled(self._net, self._opt, self._mesh)
+            run = _compiled(self._net, self._opt, self._mesh, with_weights)
             places, present = self._by_device(places), self._by_device(present.astype(self._dtype))
             try:
                 with meeting():
-                    carried, losses = run(self._carried, *self._data, places, present, settings.astype(self._dtype), k)
-                    done = np.asarray(losses.addressable_data(0))[:k].astype(np.float64)
+                    carried, told = run(self._carried, *self._data, places, present, settings.astype(self._dtype), k)
+                    done = np.asarray(told.addressable_data(0))[:k].astype(np.float64)
             except jax.errors.JaxRuntimeError as error:
                 if self.steady is None:
                     raise
@@ -197,13 +208,13 @@ def _layers(state: State, vector: NDArray[Any]) -> list[tuple[NDArray[Any], NDAr
 
 
 @lru_cache(maxsize=32)
-def _compiled(net: Network, opt: Optimizer, mesh: Any) -> Any:
+def _compiled(net: Network, opt: Optimizer, mesh: Any, with_weights: bool) -> Any:
     """The jitted loop of one network and optimizer over the devices of a mesh."""
     import jax
     from jax.sharding import PartitionSpec as P
 
     loop = jax.shard_map(
-        partial(_steps, net, opt),
+        partial(_steps, net, opt, with_weights),
         mesh=mesh,
         in_specs=(P(), P("rows"), P("rows"), P("rows"), P("rows"), P("rows"), P(), P()),
         out_specs=(P(), P()),
@@ -213,16 +224,20 @@ def _compiled(net: Network, opt: Optimizer, mesh: Any) -> Any:
 
 
 def _steps(
-    net: Network, opt: Optimizer, carried: Any, x: Any, y: Any, s: Any, places: Any, present: Any, settings: Any, k: Any
-) -> Any:
-    """k steps on one device: (the carried parameters and slots, losses (room,)). The device's axis comes first."""
+    net: Network, opt: Optimizer, with_weights: bool, carried: Any, x: Any, y: Any, s: Any, places: Any, present: Any,
+    settings: Any, k: Any,
+) -> Any:  # fmt: skip
+    """k steps on one device: (the carried parameters and slots, of each its loss and ‖W‖² or 0 (room, 2)).
+
+    The device's axis comes first.
+    """
     import jax
     import jax.numpy as jnp
 
     x, y, s, places, present = (array[0] for array in (x, y, s, places, present))
 
     def one(i: Any, before: Any) -> Any:
-        carried, losses = before
+        carried, told = before
         rows = places[i]
         weights = s[rows] * present[i]
         total = jax.lax.psum(weights.sum(), "rows")
@@ -231,9 +246,11 @@ def _steps(
         value, gradient = jax.value_and_grad(partial(_weighted_loss, net))(carried[0], x[rows], y[rows], weights)
         value, gradient = jax.lax.psum((value, gradient), "rows")
         gradient = jax.tree.map(lambda g: g * factor, gradient)
-        return _updated(opt, carried, gradient, inverse, settings[i]), losses.at[i].set(value * factor)
+        squared = sum((W * W).sum() for W, _ in carried[0]) if with_weights else 0
+        told = told.at[i, 0].set(value * factor).at[i, 1].set(squared)
+        return _updated(opt, carried, gradient, inverse, settings[i]), told
 
-    return jax.lax.fori_loop(0, k, one, (carried, jnp.zeros(len(settings), s.dtype)))
+    return jax.lax.fori_loop(0, k, one, (carried, jnp.zeros((len(settings), 2), s.dtype)))
 
 
 def _weighted_loss(net: Network, layers: Any, x: Any, y: Any, weights: Any) -> Any:

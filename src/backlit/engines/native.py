@@ -151,17 +151,26 @@ class Engine:
             threads=threads_wanted(threads),
         )
 
-    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
         """k steps; see engines.Engine. Ctrl-C stops it between two, or within a large one, which then has not been."""
-        return self._run(np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64), rates, None)
+        rows = np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64)
+        return self._run(rows, rates, None, squared_weights)
 
     def advance_measured(
-        self, rows: NDArray[np.int64], rates: ArrayLike | None = None
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """k steps to the same bits, and of each the sizes of its example gradients; see engines.Measuring."""
         rows = np.ascontiguousarray(checked_rows(rows, self._n_rows), np.int64)
         squares = np.empty((len(rows), 2))
-        losses = self._run(rows, rates, squares)
+        losses = self._run(rows, rates, squares, squared_weights)
         # The core counts example i as cᵢgᵢ, with cᵢ = sᵢ or, reduced by a mean, sᵢ/Σs; here it counts as sᵢgᵢ.
         batch = rows.shape[1]
         s = self._weights
@@ -170,17 +179,21 @@ class Engine:
         return losses, squares
 
     def _run(
-        self, rows: NDArray[np.int64], rates: ArrayLike | None, squares: NDArray[np.float64] | None
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None,
+        squares: NDArray[np.float64] | None,
+        squared_weights: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
         rates = np.ascontiguousarray(checked_rates(self._rates(len(rows), rates), len(rows)))
         places = rows if self._places is None else self._places[rows]
         if _fits_core(self._x, self._dtype):
-            return self._core.advance(self._x, places, rows, rates, squares)
+            return self._core.advance(self._x, places, rows, rates, squares, squared_weights)
         losses = np.empty(len(rows))
         for steps, gathered in self._gathered(places):
             positions = np.arange(rows[steps].size).reshape(rows[steps].shape)
-            part = None if squares is None else squares[steps]
-            losses[steps] = self._core.advance(gathered, positions, rows[steps], rates[steps], part)
+            parts = (None if told is None else told[steps] for told in (squares, squared_weights))
+            losses[steps] = self._core.advance(gathered, positions, rows[steps], rates[steps], *parts)
         return losses
 
     def state(self) -> State:

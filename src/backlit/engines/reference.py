@@ -33,19 +33,31 @@ class Engine:
         self._net, self._opt, self._state = net, opt, state
         self._x, self._y, self._weights = data.x, data.targets(net), data.sample_weight
 
-    def advance(self, rows: NDArray[np.int64], rates: ArrayLike | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
         """k plain steps; see engines.Engine."""
-        return self._losses(rows, rates, None)
+        return self._losses(rows, rates, None, squared_weights)
 
     def advance_measured(
-        self, rows: NDArray[np.int64], rates: ArrayLike | None = None
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None = None,
+        squared_weights: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """k plain steps, and of each the sizes of its example gradients; see engines.Measuring."""
         squares = np.empty((len(rows), 2))
-        return self._losses(rows, rates, squares), squares
+        return self._losses(rows, rates, squares, squared_weights), squares
 
     def _losses(
-        self, rows: NDArray[np.int64], rates: ArrayLike | None, squares: NDArray[np.float64] | None
+        self,
+        rows: NDArray[np.int64],
+        rates: ArrayLike | None,
+        squares: NDArray[np.float64] | None,
+        squared_weights: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
         rows = checked_rows(rows, len(self._x))
         given = [None] * len(rows) if rates is None else checked_rates(rates, len(rows))
@@ -54,6 +66,8 @@ class Engine:
             for k, (batch, rate) in enumerate(zip(rows, given, strict=True)):
                 trace = self._step(batch, None if rate is None else float(rate))
                 losses[k] = trace.loss
+                if squared_weights is not None:
+                    squared_weights[k] = chain.squared_weights(trace.before.layers)
                 if squares is not None:
                     squares[k] = measured(trace)
         return losses

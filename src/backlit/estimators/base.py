@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     _rate: float
     _solver: dict[str, Any]
     _best: State
+    _moved = False  # whether the fit now running has trained anything
 
     def _keep(self, given: dict[str, Any]) -> None:
         """Stores every parameter of __init__, whose locals() are given, as it came: the contract of scikit-learn."""
@@ -97,6 +99,16 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
+        before, self._moved = self.__dict__.copy(), False
+        try:
+            self._fit_from_here(X, y, sample_weight, validation_data, incremental)
+        except BaseException:
+            if not self._moved:  # what was refused leaves no trace; what fails later keeps what was learned
+                self.__dict__ = before
+            raise
+        return self
+
+    def _fit_from_here(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> None:
         check_parameters(type(self).__name__, self.get_params(deep=False))
         hidden = layer_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -110,7 +122,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         if incremental and not first and targets.shape[1] != (fitted := len(self.intercepts_[-1])):
             raise BadInput(f"y has {targets.shape[1]} columns, {fitted} were fitted: give as many.")
         self.n_outputs_ = targets.shape[1]
-        self.network_ = self._network([X.shape[1], *hidden, self.n_outputs_])
+        self.network_ = self._network([X.shape[1], *hidden, self.n_outputs_], incremental)
         random = check_random_state(self.random_state)
         if first:
             self._begin(X.dtype, random)
@@ -122,18 +134,17 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             self._descend(X, targets, weights, validation_data, random, incremental)
         if not np.isfinite(self.state_.parameters).all():
             raise_nonfinite()
-        return self
 
-    def _network(self, sizes: list[int]) -> Network:
+    def _network(self, sizes: list[int], incremental: bool) -> Network:
         hidden = self.activation
         names = HIDDEN[hidden] if isinstance(hidden, str) else [HIDDEN[name] for name in hidden]
         output, loss = self._head()
         net = Network(sizes, names, output, loss)
-        known = getattr(self, "coefs_", None)
-        if known is not None and self.warm_start and [W.shape for W in known] != list(pairwise(net.sizes)):
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
+        if goes_on and (known := [W.shape for W in self.coefs_]) != list(pairwise(net.sizes)):
+            who, how = ("partial_fit", "") if incremental else ("warm_start", " with warm_start=False")
             raise BadInput(
-                f"warm_start: the fitted layers are {[W.shape for W in known]}, the parameters ask for sizes "
-                f"{list(net.sizes)}: fit anew with warm_start=False."
+                f"{who}: the fitted layers are {known}, the parameters ask for sizes {list(net.sizes)}: fit anew{how}."
             )
         return net
 
@@ -187,12 +198,12 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         found = search(
             self.network_, X, targets, weights, state.parameters, opt, engine=self.engine, tol=self.tol,
             max_iter=int(self.max_iter), max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
+            keep=lambda parameters: self._keep_trained(replace(state, parameters=parameters)),
         )  # fmt: skip
-        self._set_state(replace(state, parameters=found.parameters))
-        if found.complaint:
-            warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
         l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
         self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
+        if found.complaint:
+            warnings.warn(found.complaint, ConvergenceWarning, stacklevel=5)
 
     def _descend(
         self, X: Floats, targets: Floats, weights: Any, validation_data: Any, random: Any, incremental: bool
@@ -217,9 +228,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
             self, self.network_, opt, Dataset(X, targets, weights), state.for_optimizer(opt), order, batch,
             1 if incremental else int(self.max_iter), self._share(), held, incremental,
         )  # fmt: skip
-        state = descent.run()
-        self._set_state(self._best if self.early_stopping else state)
-        self.optimizer_ = self._optimizer()
+        descent.run()
         if descent.diverged and not self.early_stopping:
             with np.errstate(over="ignore"):
                 squares = np.square(targets)
@@ -265,6 +274,8 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     def _validation(self, given: Any) -> Held:
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
             raise BadInput(f"validation_data must be (X, y) or (X, y, sample_weight); got {type(given).__name__}.")
+        if given[1] is None:
+            raise BadInput("validation_data: y is None: the answers of its rows are wanted.")
         X = validate_data(self, given[0], accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False)
         targets = self._targets(given[1])
         if len(targets) != X.shape[0]:
@@ -288,6 +299,10 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         self.coefs_ = [layer.W for layer in layers]
         self.intercepts_ = [layer.b for layer in layers]
 
+    def _keep_trained(self, state: State) -> None:
+        self._set_state(state)
+        self._moved = True
+
     @property
     def state_(self) -> State:
         """The State as it stands; its parameters are those in coefs_ and intercepts_, whoever wrote them."""
@@ -302,7 +317,9 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Floats:
         """Outputs (N, n_out) of the network; a sparse X is made dense some rows at a time."""
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        state = self.state_
+        state = State(self.network_.sizes, self.state_.parameters)
+        if np.result_type(X.dtype, state.dtype) == np.float64:  # as NumPy multiplies them
+            state = state.astype(np.float64)
         if not issparse(X):
             return predict(self.network_, state, X)
         X = X.tocsr()
@@ -331,7 +348,7 @@ def checked_weights(given: Any, X: Any) -> Any:
     """Sample weights (N,) in X's dtype, or None; a single number serves every row."""
     if given is None:
         return None
-    if np.isscalar(given):
+    if isinstance(given, Number):
         given = np.full(X.shape[0], given)
     weights = check_array(
         given, dtype=X.dtype, ensure_2d=False, accept_sparse=False, order="C", input_name="sample_weight"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -153,6 +153,9 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     def _targets(self, y: Any) -> Floats:
         y = np.asarray(dense(y))
         y = column_or_1d(y) if y.ndim == 2 and y.shape[1] == 1 else y
+        kind = type_of_target(y)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            raise BadInput(f"validation_data: y is {kind}: wanted classes, as in y.")
         new = np.setdiff1d(unique_labels(y), self.classes_)
         if len(new):
             raise BadInput(f"validation_data: y has {new.tolist()[0]!r}, which is none of the classes {self.classes_}.")
@@ -172,15 +175,36 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
                 "class_weight='balanced' is not supported for partial_fit, which sees a part of the rows only: give a "
                 "dict, as sklearn.utils.class_weight.compute_class_weight makes it of all of them."
             )
-        weights = compute_sample_weight(self.class_weight, np.asarray(dense(y)))
+        weights = self._class_weights(np.asarray(dense(y)))
         return weights if sample_weight is None else weights * sample_weight
+
+    def _class_weights(self, y: NDArray[Any]) -> Floats:
+        """The weights (N,) of labels (N,) or (N, n_labels); a call of partial_fit may lack some of the classes."""
+        given = self.class_weight
+        if isinstance(given, str):
+            balanced: Floats = compute_sample_weight(given, y)
+            return balanced
+        several = y.ndim == 2 and y.shape[1] > 1
+        if several == isinstance(given, dict):
+            wanted = "a list of dicts, one per label" if several else "one dict, for one label per row"
+            raise BadInput(f"class_weight: {wanted} is wanted; got a {type(given).__name__}.")
+        if several and len(given) != y.shape[1]:
+            raise BadInput(f"class_weight: {y.shape[1]} dicts are wanted, one per label; got {len(given)}.")
+        columns = zip(y.T, given, strict=True) if several else [(y.ravel(), given)]
+        classes = np.array([0, 1]) if several else self.classes_
+        weights = np.ones(len(y))
+        for labels, of in columns:
+            weights *= compute_class_weight(of, classes=classes, y=classes)[np.searchsorted(classes, labels)]
+        return weights
 
     def _stratum(self, targets: Floats) -> Any:
         # As scikit-learn: two classes are stratified, more are not, because their targets have several columns.
         return targets.astype(bool) if self.n_outputs_ == 1 else None
 
     def _score_outputs(self, outputs: Floats, targets: Floats, sample_weight: Any) -> float:
-        if self._label_binarizer.y_type_ == "multiclass":
+        if len(self.classes_) == 1:
+            right = np.ones(len(targets), bool)
+        elif self._label_binarizer.y_type_ == "multiclass":
             right = outputs.argmax(axis=1) == targets.argmax(axis=1)
         else:
             right = ((outputs > 0.5) == (targets > 0.5)).all(axis=1)

@@ -53,8 +53,17 @@ def _list_like(value: Any) -> bool:
     return hasattr(value, "__iter__") and not isinstance(value, str | bytes | dict)
 
 
+def _listed(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _weights(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(w, Real) and 0 <= float(w) < np.inf for w in value.values())
+
+
 def _activations(value: Any) -> bool:
-    return _list_like(value) and all(isinstance(name, str) and name in HIDDEN for name in value)
+    names = value if isinstance(value, list | tuple | np.ndarray) else [None]
+    return all(isinstance(name, str) and name in HIDDEN for name in names)
 
 
 FLAG = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
@@ -94,8 +103,13 @@ CONSTRAINTS: dict[str, tuple[Choice, ...]] = {
     "n_iter_no_change": (_count(1), Choice("a float among {inf}", lambda v: isinstance(v, Real) and v == np.inf)),
     "max_fun": (_count(1),),
     "loss": (_names("squared_error", "poisson", "absolute_error", "huber"),),
-    "class_weight": (_names("balanced"), _instance(dict, "dict"), _instance(list, "list"), NONE),
-    "callbacks": (Choice("an array-like of callables", lambda v: _list_like(v) and all(map(callable, v))), NONE),
+    "class_weight": (
+        _names("balanced"),
+        Choice("a dict of numbers of at least 0", _weights),
+        Choice("a list of such dicts, one per label", lambda v: _listed(v) and len(v) > 0 and all(map(_weights, v))),
+        NONE,
+    ),
+    "callbacks": (Choice("a list of callables", lambda v: _listed(v) and all(map(callable, v))), NONE),
     "max_time": (_real("(0.0", "inf]", lambda v: v > 0), NONE),
     "engine": (_instance(str, "str"),),
 }
@@ -104,8 +118,8 @@ CONSTRAINTS: dict[str, tuple[Choice, ...]] = {
 def check_parameters(estimator: str, parameters: dict[str, Any]) -> None:
     """BadInput for the first parameter that is none of what the table allows."""
     for name, value in parameters.items():
-        choices = CONSTRAINTS[name]
-        if not any(choice.fits(value) for choice in choices):
+        choices = CONSTRAINTS.get(name)  # a subclass may have parameters of its own
+        if choices and not any(choice.fits(value) for choice in choices):
             raise BadInput(
                 f"The {name!r} parameter of {estimator} must be {_either(choice.words for choice in choices)}. "
                 f"Got {value!r} instead."

@@ -11,16 +11,16 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ..batches import Order, Rows, steps_per_epoch
+from ..batches import Order, Rows
 from ..data import Dataset
 from ..errors import Diverged
 from ..evaluation import evaluate
@@ -28,13 +28,11 @@ from ..network import Network
 from ..observers import History
 from ..observers.display import Display
 from ..optimizers import SGD, Adam
+from ..progress import Progress
 from ..state import State
-from ..training import Progress, train
-from .lbfgs import squared_weights
+from ..training import train
 
 SMALLEST_RATE = 1e-6  # of learning_rate="adaptive": below it the run ends
-SEEN_WORK = 4e6  # operations, some 1 ms, between two looks at the weights for the reported losses
-SEEN_STEPS = 32  # at least, so that looking costs little beside them
 
 
 class ShuffledRows:
@@ -67,7 +65,7 @@ class Held:
 
 @dataclass
 class Descent:
-    """One run; ``run`` gives the State it ends with.
+    """One run. However it ends, the estimator then has what was reached; ``newest`` is None where nothing moved.
 
     start:    the State to go on from; its steps and epochs are counted on.
     epochs:   how many at most.
@@ -86,51 +84,66 @@ class Descent:
     share: int
     held: Held | None
     single: bool
+    newest: Progress | None = field(default=None, init=False)
+    penalty: float = field(default=0.0, init=False)  # Σ rows · L2 term over the finished steps of this epoch
+    diverged: State | None = field(default=None, init=False)  # the last finite State
 
-    def run(self) -> State:
+    def run(self) -> None:
         est = self.estimator
-        self.penalty = 0.0
-        self.last_loss: float | None = None
-        self.weights_before = squared_weights(self.start.layers)
-        self.penalized = 0  # batches of this epoch whose L2 term is in the penalty
-        self.seen_every = self.looks_every()
         self.ends_at = np.inf if est.max_time is None else monotonic() + est.max_time
-        self.diverged = False
-        self.history = History()
-        newest, stopped = None, False
-        offset = self.start.step
-        begin = replace(self.start, step=0, started=self.start.started - offset, epoch_losses=(), epoch_sum=0.0)
-        state = begin
+        begin = replace(
+            self.start, step=0, started=self.start.started - self.start.step, epoch_losses=(), epoch_sum=0.0
+        )
         run = train(
             self.net, replace(self.opt, rate=self.rate), self.data, batch_size=self.batch_size, epochs=self.epochs,
-            state=begin, engine=est.engine, order=self.order, reports_every=self.seen_every,
+            state=begin, engine=est.engine, order=self.order, squared_weights=self.opt.l2 > 0,
         )  # fmt: skip
         try:
-            with self.display() as show:
-                for newest in run:
-                    stopped = self.saw(newest)
+            stopped = self.drained(run)
+            if not (stopped or self.single or self.diverged):
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.epochs}) reached and the optimization hasn't "
+                    "converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+        finally:  # also where a warning is an error, or a callback fails
+            self.finish()
+
+    def drained(self, run: Iterator[Progress]) -> bool:
+        """Follows the run to its end; True if it was ended before."""
+        history = History()
+        try:
+            with self.display(history) as show:
+                for self.newest in run:
+                    stopped = self.saw(self.newest)
                     if show is not None:
-                        self.history(newest)
-                        show(newest)
+                        history(self.newest)
+                        show(self.newest)
                     if stopped:
-                        break
+                        return True
         except Diverged as error:
-            state, newest = self.ran_away(error), None
+            self.ran_away(error)
         except KeyboardInterrupt:
-            stopped = True
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        if newest is not None:
-            state = newest.state()
-        if not (stopped or self.single or self.diverged):
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.epochs}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        self.unfinished()
-        losses = (*self.start.epoch_losses, *state.epoch_losses)
-        return replace(state, step=offset + state.step, started=offset + state.started, epoch_losses=losses)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+            return True
+        return False
+
+    def finish(self) -> None:
+        """Leaves in the estimator what was reached: with early stopping the best State, if one was validated."""
+        est = self.estimator
+        state = self.diverged if self.newest is None else self.newest.state()
+        if state is None:
+            return
+        est._keep_trained(est._best if est.early_stopping and est.validation_scores_ else self.counted_on(state))
+        est.optimizer_ = est._optimizer()
+        if not hasattr(est, "loss_") and self.newest is not None:  # no epoch was finished: its last batch stands for it
+            est.loss_ = float(self.newest.losses[-1]) / self.share
+
+    def counted_on(self, state: State) -> State:
+        """A State of this run with the steps and epochs of those before it."""
+        steps, losses = self.start.step, (*self.start.epoch_losses, *state.epoch_losses)
+        return replace(state, step=steps + state.step, started=steps + state.started, epoch_losses=losses)
 
     # --- the rate -----------------------------------------------------------------------------------------------
 
@@ -174,12 +187,13 @@ class Descent:
         """Takes note of one Progress; True ends the run."""
         est = self.estimator
         self.add_penalty(progress)
-        self.last_loss = float(progress.losses[-1])
         stop = False
         if progress.epoch_loss is not None:
             loss = progress.epoch_loss / self.share + self.penalty / len(self.data)
             self.penalty = 0.0
             stop = self.epoch_ended(loss, progress)
+        if est.callbacks:  # they may ask the estimator
+            est._keep_trained(self.counted_on(progress.state()))
         for callback in est.callbacks or ():
             answer = callback(progress)
             stop |= isinstance(answer, bool | np.bool_) and bool(answer)
@@ -193,39 +207,17 @@ class Descent:
             stop = True
         return stop
 
-    def looks_every(self) -> int | None:
-        """Steps between two looks at ‖W‖²; without L2, None. It comes from sizes, never from the clock.
-
-        1 where the L2 term is so large that its changes within an epoch could decide when the run ends, and never more
-        than an epoch has.
-        """
-        if not self.opt.l2:
-            return None
-        size = 0.5 * self.opt.l2 * self.weights_before / self.batch_size
-        work = 6 * self.batch_size * self.net.n_parameters
-        if size > 10 * self.estimator.tol:
-            return 1
-        return min(max(SEEN_STEPS, int(SEEN_WORK / work)), steps_per_epoch(len(self.data), self.batch_size))
-
     def add_penalty(self, progress: Progress) -> None:
-        """Adds rows · alpha/(2·Σs)·‖W‖² of the steps since the last look, as reported losses contain it.
-
-        Between two looks, ‖W‖² goes in a straight line: exact where every step is seen, see ``looks_every``. A Progress
-        that the clock put between them is passed over, so that the same run reports the same bits on any machine.
+        """Adds rows · alpha/(2·Σs)·‖W‖² of every step, as reported losses contain it: to the same bits, whatever steps
+        the clock has put into one Progress.
         """
-        last = progress.batch == progress.batches
-        if self.seen_every is None or (progress.step % self.seen_every and not last):
+        if progress.squared_weights is None:
             return
-        k = progress.batch - self.penalized
-        self.penalized = 0 if last else progress.batch
-        before, after = self.weights_before, squared_weights(progress.state().layers)
-        if self.data.sample_weight is None:
-            sum_of_squares = k * before + (after - before) * (k - 1) / 2
-        else:
-            squares = before + (after - before) * np.arange(k) / k
-            sum_of_squares = float(self.rows_per_weight(progress)[-k:] @ squares)
-        self.penalty += 0.5 * self.opt.l2 * sum_of_squares
-        self.weights_before = after
+        terms = 0.5 * self.opt.l2 * progress.squared_weights
+        if self.data.sample_weight is not None:
+            terms *= self.rows_per_weight(progress)[-len(terms) :]
+        terms[0] += self.penalty
+        self.penalty = float(np.add.accumulate(terms)[-1])
 
     def rows_per_weight(self, progress: Progress) -> Any:
         """rows/Σs of the batches (k,) of the epoch up to this Progress; 0 where no row counts, as nothing is added."""
@@ -275,27 +267,20 @@ class Descent:
         if score > est.best_validation_score_:
             est.best_validation_score_ = score
             if est.early_stopping:
-                est._best = state
+                est._best = self.counted_on(state)
         return improved
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def ran_away(self, error: Diverged) -> State:
+    def ran_away(self, error: Diverged) -> None:
         """Keeps NaN in the curves, as scikit-learn does, but says what happened and doesn't go on with NaN."""
-        self.diverged = True
-        warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=6)
+        self.diverged, self.newest = error.state, None
         self.epoch_ended(np.nan, None)
-        state: State = error.state
-        return state
-
-    def unfinished(self) -> None:
-        """A run that ended within its first epoch has no epoch's loss; its last batch's stands for it."""
-        if not hasattr(self.estimator, "loss_") and self.last_loss is not None:
-            self.estimator.loss_ = self.last_loss / self.share
+        warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=7)
 
     def say(self, text: str) -> None:
         if self.estimator.verbose and self.estimator.verbose != "bar":
             sys.stdout.write(f"{text}\n")
 
-    def display(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
-        return Display(self.history) if self.estimator.verbose == "bar" else nullcontext()
+    def display(self, history: History) -> AbstractContextManager[Callable[[Progress], None] | None]:
+        return Display(history) if self.estimator.verbose == "bar" else nullcontext()

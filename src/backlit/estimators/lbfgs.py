@@ -8,6 +8,7 @@ It has no mini-batches and hence no Progress; the loop is scipy's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -38,38 +39,68 @@ class Found:
 def search(
     net: Network, x: Floats, y: Floats, s: Floats | None, start: Floats, opt: SGD,
     *, engine: str, tol: float, max_iter: int, max_fun: int, max_time: float | None, verbose: bool,
+    keep: Callable[[Floats], None],
 ) -> Found:  # fmt: skip
-    """The minimum of the mean loss of x (N, n_in), y (N, n_out), weights s (N,), plus l2/(2·Σs)·‖W‖², in float64."""
+    """The minimum of the mean loss of x (N, n_in), y (N, n_out), weights s (N,), plus l2/(2·Σs)·‖W‖², in float64.
+
+    ``keep`` gets the parameters (P,) of every iteration, so that a search that is interrupted has found something.
+    """
     data = Dataset(*(None if array is None else array.astype(np.float64, copy=False) for array in (x, y, s)))
-    began, seen, late = monotonic(), 0, False
+    ends_at = np.inf if max_time is None else monotonic() + max_time
+    reached: Found | None = None  # where the last iteration ended
+
+    def reach(flat: Floats, value: float, iterations: int) -> None:
+        nonlocal reached
+        late = f"lbfgs failed to converge after {iterations} iteration(s): max_time={max_time} s is over."
+        reached = Found(flat.copy(), value, iterations, late)
+        keep(reached.parameters)
+
+    def evaluated(flat: Floats) -> tuple[float, Floats]:
+        if reached is not None and monotonic() > ends_at:
+            raise _TimeIsOver
+        value, gradient = objective(net, flat, data, engine, opt)
+        if reached is None:
+            reach(flat, value, 0)
+        return value, gradient
 
     def watch(intermediate_result: Any) -> None:
-        nonlocal seen, late
-        seen += 1
+        assert reached is not None
+        reach(intermediate_result.x, float(intermediate_result.fun), reached.iterations + 1)
         if verbose:
-            sys.stdout.write(f"Iteration {seen}, loss = {intermediate_result.fun:.8f}\n")
-        late = max_time is not None and monotonic() - began > max_time
-        if late:
-            raise StopIteration
+            sys.stdout.write(f"Iteration {reached.iterations}, loss = {reached.objective:.8f}\n")
 
-    with np.errstate(all="ignore"):  # a search that runs away is told from its result
-        result = minimize(
-            lambda flat: objective(net, flat, data, engine, opt),
-            start.astype(np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            callback=watch,
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-        )
-    complaint = None if result.status == 0 else f"lbfgs failed to converge after {result.nit} iteration(s)"
-    if complaint and late:
-        complaint += f": max_time={max_time} s is over."
-    elif complaint:
-        limits = {"max_iter": result.nit >= max_iter, "max_fun": result.nfev >= max_fun}
-        advice = "".join(f"Increase {name}. " for name, reached in limits.items() if reached)
-        scale = "Scaled data (see sklearn.preprocessing) needs fewer steps."
-        complaint += f" (status={result.status}): {result.message}. {advice}{scale}"
-    return Found(result.x, float(result.fun), min(int(result.nit), max_iter), complaint)
+    try:
+        with np.errstate(all="ignore"):  # a search that runs away is told from its result
+            result = minimize(
+                evaluated,
+                start.astype(np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                callback=watch,
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            )
+    except _TimeIsOver:
+        assert reached is not None
+        return reached
+    keep(result.x)
+    iterations = min(int(result.nit), max_iter)
+    return Found(result.x, float(result.fun), iterations, _complaint(result, max_iter, max_fun))
+
+
+class _TimeIsOver(Exception):
+    """Ends scipy's search between two evaluations."""
+
+
+def _complaint(result: Any, max_iter: int, max_fun: int) -> str | None:
+    if result.status == 0:
+        return None
+    limits = {"max_iter": result.nit >= max_iter, "max_fun": result.nfev >= max_fun}
+    advice = "".join(f"Increase {name}. " for name, reached in limits.items() if reached)
+    scale = "Scaled data (see sklearn.preprocessing) needs fewer steps."
+    return (
+        f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): {result.message}. "
+        f"{advice}{scale}"
+    )
 
 
 def objective(net: Network, flat: Floats, data: Dataset, engine: str, opt: SGD) -> tuple[float, Floats]:
@@ -89,10 +120,4 @@ def objective(net: Network, flat: Floats, data: Dataset, engine: str, opt: SGD) 
 
 def penalty(opt: SGD, layers: Layers, weight_sum: float) -> float:
     """l2/(2·Σs)·‖W‖²: what the L2 term of the gradient is the derivative of."""
-    return 0.5 * opt.l2 * squared_weights(layers) / weight_sum
-
-
-def squared_weights(layers: Layers) -> float:
-    """‖W‖² over all layers, without the biases."""
-    # not np.vdot: BLAS wakes its threads for it, which costs more than the sum and quarrels with the engine's threads
-    return sum(float(np.square(layer.W).sum()) for layer in layers)
+    return 0.5 * opt.l2 * chain.squared_weights(layers) / weight_sum

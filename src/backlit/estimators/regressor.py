@@ -106,6 +106,8 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
             dtype=(np.float64, np.float32), reset=reset,
         )  # fmt: skip
         y = dense(y)
+        if y.dtype.kind not in "biuf":
+            raise BadInput(f"y holds {y.dtype}: wanted numbers.")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y.reshape(len(y), -1).astype(X.dtype, copy=False)

@@ -54,7 +54,7 @@ class Page(str):
 
 
 def explorer(traces: Trace | Replayed | Iterable[Trace | Replayed]) -> str:
-    """A page that opens the given steps of one run in a browser, without a network or a server: a str; notebooks show it.
+    """A page that opens the given steps of one run in a browser, without a network or a server; notebooks show it.
 
     traces: Traces, or watched steps of a run (``Progress.watched``), whose names of columns and classes are shown, and
             the difference between the replay and the engine's own result. Everything that comes from data is text.

@@ -18,8 +18,9 @@ from ..engines.native import addresses
 from ..errors import BadInput, Diverged
 from ..network import Network as Specification
 from ..optimizers import SGD
+from ..progress import Progress
 from ..state import State, state_from
-from ..training import Progress, train
+from ..training import train
 from .columns import Array, Shaper
 from .shuffling import shuffle_both
 from .stacked import Kept, Stacked

@@ -27,8 +27,8 @@ from ..engines import chosen
 from ..errors import BadInput
 from ..network import Network
 from ..optimizers import Optimizer, to_record
+from ..progress import Progress
 from ..state import State
-from ..training import Progress
 from ..whole_file import ASIDE, write_whole
 from .checkpoint_file import Contents, Damaged, from_bytes, to_bytes, to_json
 from .history import History

@@ -7,7 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from ..training import Progress
+from ..progress import Progress
 from .history import History
 
 LINES = 50  # up to so many epochs each gets a line of its own; of more, one every LINE_EVERY seconds

@@ -14,8 +14,9 @@ from ..data import Dataset
 from ..errors import BadInput
 from ..network import Network
 from ..optimizers import Optimizer
+from ..progress import Progress
 from ..state import State, initial_state
-from ..training import Progress, train
+from ..training import train
 from .checkpoints import Checkpoints, Keeper, plan_of
 from .display import Display
 from .history import History

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..training import Progress, Watched
+from ..progress import Progress, Watched
 
 LISTS = ("epoch", "loss", "validation_loss", "validation_score", "rate")
 NOISE_LISTS = ("noise_step", "gradient_square", "gradient_variance", "noise_sums")

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from ..errors import BadInput, EngineUnavailable
-from ..training import Progress
+from ..progress import Progress
 from .history import History
 
 COLUMNS = ("epoch", "update", "loss", "rate", "validation_loss", "validation_score", "seconds")

@@ -13,8 +13,8 @@ from ..data import Dataset
 from ..errors import BadInput
 from ..evaluation import evaluate
 from ..network import Network
+from ..progress import Progress
 from ..state import State
-from ..training import Progress
 from .history import History
 
 MONITORS = ("loss", "score")
