@@ -44,7 +44,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
     Two results differ on purpose. A refit with early_stopping and warm_start that finds nothing better gives back the
     best weights so far, where scikit-learn has updated those in place and gives back the last. And ``loss_curve_``
     holds the cross-entropy as it is, where scikit-learn lets no row count more than 36 (16 in float32): above that,
-    which takes inputs that aren't scaled, the curves differ though the weights don't.
+    which takes inputs that aren't scaled, the curves differ, and a run may end at another epoch.
 
     Fitted: scikit-learn's attributes, ``validation_loss_curve_``, and ``network_``, ``optimizer_``, ``state_`` for
     bl.save, bl.step, bl.check_gradients. Raises BadInput (a ValueError) for what doesn't fit.
