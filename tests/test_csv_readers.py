@@ -13,6 +13,7 @@ from refusals import answer_or_refusal
 from requires import requires
 
 from backlit.data import Preparation, load_dataset, load_inputs, tables
+from backlit.data.csv_text import opened_csv
 
 try:
     import pyarrow  # noqa: F401
@@ -146,6 +147,65 @@ def test_plain_files_are_read_by_pyarrow(tmp_path, monkeypatch, text):
     fast, slow, by_pyarrow = both(monkeypatch, load_dataset, tmp_path / "t.csv")
     assert fast == slow
     assert by_pyarrow
+
+
+def test_an_excel_line_before_rows_without_a_header_is_no_row(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text('"sep=;"\n' + "red;1\nblue;2\n" * 99)
+    fast, slow, by_pyarrow = both(monkeypatch, load_dataset, tmp_path / "t.csv", "column 1")
+    assert fast == slow and by_pyarrow
+    assert fast[0] == (198, 1)
+
+
+def test_line_ends_within_quotes_are_left_to_the_csv_module(tmp_path, monkeypatch):
+    """pyarrow would lose the second half of one where a block of its reading ends between the two."""
+    text = b"city,n,t\n" + b"".join(b'"New\r\nYork",%d,%d\n' % (k % 10, k % 2) for k in range(60))
+    for block in range(200, 240):
+        monkeypatch.setattr("backlit.data.arrow_csv.BLOCK", block)
+        (tmp_path / "t.csv").write_bytes(text)
+        fast, slow, _ = both(monkeypatch, load_dataset, tmp_path / "t.csv")
+        assert fast == slow
+        assert fast[4] == (("New\r\nYork",), None)
+
+
+@pytest.mark.parametrize("row", ["\ufeffred,0,0", "\ufeff4,0,0"])
+def test_a_mark_behind_the_header_belongs_to_its_cell(tmp_path, monkeypatch, row):
+    (tmp_path / "t.csv").write_text(f"c,n,t\n{row}\n" + "red,1,1\nblue,2,0\n" * 50, "utf-8")
+    fast, slow, _ = both(monkeypatch, load_dataset, tmp_path / "t.csv")
+    assert fast == slow
+
+
+def test_a_decimal_comma_with_nothing_behind_it(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("a;b;t\n7,;1,5;x\n+7,;2;y\n7,e2;3;x\n")
+    fast, slow, _ = both(monkeypatch, load_dataset, tmp_path / "t.csv")
+    assert fast == slow
+    assert np.frombuffer(fast[1]).reshape(3, 2)[:, 0].tolist() == [7, 7, 700]
+
+
+DIVIDED = {
+    "units in the names": ("price, EUR;area, qm;rooms\n0,5;0,0;0\n1,5;1,1;1\n2,5;2;0\n", "t.csv", ";"),
+    "units, and text": ("Name, First;note, any;t\nDoe, J;so, so;0\nRoe, R;but, well;1\n", "t.csv", ";"),
+    "one unit, tabs": ("price, EUR\trooms\n0,5\t0\n1,5\t1\n", "t.csv", "\t"),
+    "names, tabs": ("Name, First\tt\nDoe, J\t0\nRoe, R\t1\n", "t.tsv", "\t"),
+    "a name with a semicolon": ("id,name;alias,v\n1,x;y,2\n2,z;w,3\n", "t.csv", ","),
+    "spaces behind commas": ("a, b, c\n1, 2, 3\n4, 5, 6\n", "t.csv", ","),
+    "a break in quotes across the last line looked at": (
+        "note, remarks;t\n" + "good, but dear;0\nbad;1\n" * 9 + 'fine;0\n"first line\nsecond, more";1\n', "t.csv", ";",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name", "delimiter"), DIVIDED.values(), ids=DIVIDED)
+def test_what_divides_the_cells(tmp_path, text, name, delimiter):
+    (tmp_path / name).write_text(text)
+    with opened_csv(tmp_path / name) as table:
+        assert table.layout.delimiter == delimiter
+
+
+def test_a_name_that_is_known_tells_what_divides_the_cells(tmp_path):
+    (tmp_path / "t.csv").write_text("a, b;c, d\nx, y;u, v\nx, z;w, v\n" * 3)
+    for known, delimiter in (("c, d", ";"), ("b;c", ",")):
+        with opened_csv(tmp_path / "t.csv", [known]) as table:
+            assert table.layout.delimiter == delimiter
 
 
 ODD = {

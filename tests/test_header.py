@@ -21,6 +21,14 @@ def written(folder, text, name="t.csv"):
     return folder / name
 
 
+def test_a_table_without_a_header_stays_one_where_its_first_row_holds_something_new(tmp_path):
+    rows = [f"{k % 5},{('red', 'blue')[k % 2]},{k % 2}" for k in range(60)]
+    trained = load_dataset(written(tmp_path, "\n".join(rows)))
+    assert trained.columns == ("column 1", "column 2")
+    later = written(tmp_path, "\n".join(["x,violet,1", *rows]).replace("x", "4"), "later.csv")
+    assert len(load_inputs(later, Preparation.learn(trained))) == 61
+
+
 @pytest.mark.parametrize(
     ("first", "rows", "decimal", "header"),
     [

@@ -55,7 +55,8 @@ def test_the_arrays_hold_the_prepared_rows(tmp_path):
     given = np.arange(ROWS) % 50 != 0
     for k, some in ((0, ~test), (1, ~test & given)):
         assert preparation.mean[k] == pytest.approx(numbers[some, k].mean(), rel=1e-12)
-        assert preparation.scale[k] == pytest.approx(numbers[some, k].std(), rel=1e-12)
+        imputed = np.where(given | (k == 0), numbers[:, k], preparation.mean[k])[~test]
+        assert preparation.scale[k] == pytest.approx(imputed.std(), rel=1e-12)
     scaled = (numbers - preparation.mean[:2]) / preparation.scale[:2]
     scaled[~given, 1] = 0  # the mean stands for what is missing
     expected = np.column_stack([scaled, colours == "", colours == "blue", colours == "red"])
@@ -85,6 +86,72 @@ def test_numbers_to_predict_and_parquet_give_the_same(tmp_path):
     assert np.array_equal(one.x, other.x) and np.array_equal(one.y, other.y)
     restored = stored_preparation(folders[0]).restore(np.asarray(one.y)[:, None])
     assert np.abs(restored[:, 0] - y[~in_test_part(0, ROWS, 0.2)]).max() < 1e-3
+
+
+def agree(folder, paths, target="t"):
+    """The preparation that an import of these files learns, equal to that of one table with all their rows."""
+    preparation, _, left_out = run(paths, folder / "to", target, share=0.0)
+    whole = folder / f"whole{paths[0].suffix}"
+    whole.write_text(paths[0].read_text() + "".join(path.read_text().split("\n", 1)[1] for path in paths[1:]))
+    data = bl.load_dataset(whole, target)
+    learned = bl.Preparation.learn(data)
+    assert preparation.columns == learned.columns
+    assert preparation.categories == (learned.categories if any(learned.categories or ()) else None)
+    assert preparation.mean == pytest.approx(learned.mean) and preparation.scale == pytest.approx(learned.scale)
+    assert np.abs(bl.load_dataset(folder / "to").x - learned.apply_to(data).x).max() < 1e-5
+    return preparation
+
+
+def test_a_column_with_gaps_is_scaled_as_train_does(tmp_path):
+    rows = [[str(k * k) if k % 10 == 0 else "", str(k), "ab"[k % 2]] for k in range(100)]
+    write_csv(tmp_path / "t.csv", rows, ["a", "b", "t"])
+    agree(tmp_path, [tmp_path / "t.csv"])
+
+
+def test_a_category_that_is_missing_in_a_whole_file(tmp_path):
+    write_csv(tmp_path / "24.csv", [["", str(k), "ab"[k % 2]] for k in range(40)], ["promo", "n", "t"])
+    write_csv(tmp_path / "25.csv", [["xy"[k % 2], str(k), "ab"[k % 2]] for k in range(40)], ["promo", "n", "t"])
+    for paths in (["24.csv", "25.csv"], ["25.csv", "24.csv"]):
+        folder = tmp_path / paths[0].removesuffix(".csv")
+        folder.mkdir()
+        assert agree(folder, [tmp_path / path for path in paths]).categories == (("", "x", "y"), None)
+
+
+def test_a_number_among_texts_is_refused_in_whichever_part_it_stands(tmp_path, monkeypatch):
+    monkeypatch.setattr("backlit.data.table_chunks.CELLS", 1)  # chunks of 64 rows
+    rows = [["AB"[k % 2], str(k % 2)] for k in range(192)] + [["5", "1"]]
+    write_csv(tmp_path / "t.csv", rows, ["a", "t"])
+    shares = (0.0, 0.1, 0.9)
+    assert [bool(in_test_part(192, 1, share)[0]) for share in shares] == [False, False, True]
+    for share in shares:
+        message = refusal(run, [tmp_path / "t.csv"], tmp_path / f"to{share}", "t", share)
+        assert "numbers and texts" in message
+
+
+def test_texts_in_parquet_that_spell_numbers_are_numbers(tmp_path):
+    try:
+        import pyarrow as arrow
+        import pyarrow.parquet
+    except ImportError:
+        requires("pyarrow", False, "pip install pyarrow")
+    x = RANDOM.standard_normal(500)
+    columns = {"many": [repr(float(v)) for v in x], "few": [str(k % 3) for k in range(500)], "t": ["a", "b"] * 250}
+    arrow.parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    preparation, _, left_out = run([tmp_path / "t.parquet"], tmp_path / "to", "t", 0.0)
+    assert preparation.categories is None and not left_out
+    assert preparation.mean == pytest.approx((x.mean(), np.mean(np.arange(500) % 3)))
+    columns["many"][6] = "oops"
+    arrow.parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    message = refusal(run, [tmp_path / "t.parquet"], tmp_path / "other", "t", 0.0)
+    assert "row 7" in message and "'oops'" in message
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_line_is_the_files_own(tmp_path):
+    text = 'a,b,t\n1,"two\nlines",x\n\n\n2,c,y\n' + "3,c,x\n" * 20 + "oops,c,y\n"
+    (tmp_path / "t.csv").write_text(text)
+    assert "line 27" in refusal(run, [tmp_path / "t.csv"], tmp_path / "to", "t")
+    assert text.split("\n")[26] == "oops,c,y"
 
 
 def test_an_interrupted_import_goes_on(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ the lines: then NotPlain is raised. No column is understood here.
 
 import mmap
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -48,9 +49,11 @@ def arrow_csv(path: Path, layout: Layout, wanted: Sequence[int], numbers: set[in
         file.seek(layout.start)
         read = arrow.csv.ReadOptions(column_names=names, block_size=BLOCK)
         try:
-            for batch in arrow.csv.open_csv(file, read, parse, convert):
-                if len(batch):
-                    yield [_cells(arrow, column, layout, path) for column in batch.columns]
+            # closed in any case: its threads, still reading ahead when Python ends, would abort the process
+            with arrow.csv.open_csv(file, read, parse, convert) as batches:
+                for batch in batches:
+                    if len(batch):
+                        yield [_cells(arrow, column, layout, path) for column in batch.columns]
         except arrow.ArrowInvalid as error:
             found = NOT_A_NUMBER.search(str(error))
             raise NotPlain(int(found[1]) if found and int(found[1]) in numbers else None) from error
@@ -71,11 +74,17 @@ def _cells(arrow: Any, column: Any, layout: Layout, path: Path) -> Cells:
 
 
 def _plainly_quoted(path: Path, layout: Layout) -> bool:
-    """Whether quotes stand around whole cells only, doubled inside: elsewhere, readers differ."""
+    """Whether quotes stand around whole cells only, doubled inside: elsewhere, readers differ.
+
+    So they do in a byte-order mark behind the header, and in line ends within quotes, of which pyarrow loses half where
+    one of its blocks ends between the two.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if text[layout.start : layout.start + len(BOM_UTF8)] == BOM_UTF8:
+            return False
         if text.find(b'"') < 0:
             return True
         ends = re.escape(layout.delimiter.encode()) + rb"\r\n"
-        rows = re.compile(rb'(?:[^"]*+(?<![^' + ends + rb'])"(?:[^"]++|"")*+"(?=[' + ends + rb"]|\Z))*+[^\"]*+")
+        rows = re.compile(rb'(?:[^"]*+(?<![^' + ends + rb'])"(?:[^"\r]++|"")*+"(?=[' + ends + rb"]|\Z))*+[^\"]*+")
         found = rows.match(text, layout.start)
         return found is not None and found.end() == len(text)

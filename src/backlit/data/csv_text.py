@@ -5,7 +5,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain, islice, takewhile
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -22,9 +22,15 @@ LONGEST_LINE = 1 << 24  # characters; a file without line ends must not be read 
 DELIMITERS = ",;\t|"
 SHOWN = {";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE = 1000  # lines that tell a decimal comma
-COMMA_NUMBER = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
+ROWS_DIVIDED = 20  # tell what divides cells
+COMMA_NUMBER = re.compile(r"[+-]?([0-9]*,[0-9]+|[0-9]+,)([eE][+-]?[0-9]+)?")
 FOR_EXCEL = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte that isn't UTF-8
+OTHER_KINDS = {
+    b"\x1f\x8b": "packed by gzip: unpack it first",
+    b"PK\x03\x04": "a workbook or another zip archive: save the table in it as CSV",
+    b"PAR1": "a Parquet file: name it .parquet",
+}  # how they begin
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+")
 
 
@@ -58,7 +64,7 @@ def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False
         reading(path, "a table of numbers in UTF-8 with a header"),
         path.open(encoding="utf-8-sig", newline="") as file,
     ):
-        _refuse_wide(path)
+        _refuse_other_kinds(path)
         seen = _Counted(_lines(file, path))
         try:
             head = _head(seen)
@@ -77,10 +83,16 @@ def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False
             ) from error
 
 
-def _refuse_wide(path: Path) -> None:
-    """BadInput for UTF-16, which spreadsheets call Unicode: with a mark, or with half of its bytes zero."""
+def _refuse_other_kinds(path: Path) -> None:
+    """BadInput for other kinds of files under this name, and for UTF-16, which spreadsheets call Unicode.
+
+    That has a mark, or zero in half of its bytes.
+    """
     with path.open("rb") as file:
         begin = file.read(64)
+    for mark, kind in OTHER_KINDS.items():
+        if begin.startswith(mark):
+            raise BadInput(f"{place(path)}: is {kind}")
     if begin.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or 3 * begin.count(0) > len(begin):
         raise BadInput(f"{place(path)}: is text in UTF-16: wanted UTF-8; save the file as CSV in UTF-8")
 
@@ -120,7 +132,7 @@ def _sample(lines: Iterable[str]) -> list[str]:
 def _table(
     head: list[str], sample: list[str], lines: _Counted, path: Path, known: Collection[str], unnamed: bool
 ) -> Table:
-    delimiter = _delimiter(head, sample)
+    delimiter = _delimiter(head, sample, path, known)
     decimal = _decimal([*head, *sample], delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = next(cells for cells in reader if cells)
@@ -140,7 +152,8 @@ def _table(
     if decimal == ",":
         rows = ((line, [with_point(cell, path, line) for cell in cells]) for line, cells in rows)
         notes.append("numbers are read with a decimal comma")
-    start = _start(header_lines if header else 0, path)
+    blank_lines = len(head) - len(list(dropwhile(_is_blank, head)))
+    start = _start(header_lines if header else blank_lines, path)
     layout = Layout(delimiter, decimal, start, not names[0] and not unnamed, len(names))
     if layout.unnamed_first:
         names, rows = names[1:], ((line, cells[1:]) for line, cells in rows)
@@ -195,33 +208,43 @@ def _head(lines: Iterator[str]) -> list[str]:
     return head if length else []
 
 
-def _delimiter(head: list[str], sample: list[str]) -> str:
-    """What divides the first line into cells: into numbers if it can, else into as many as most of the next lines."""
+def _delimiter(head: list[str], sample: list[str], path: Path, known: Collection[str]) -> str:
+    """What divides the first line into cells: into names that are known, as the file's name says, or into numbers.
+
+    Else into as many as most of the next lines, and those into the most numbers; "Price, EUR" is rather one name.
+    """
     if said := next(filter(None, map(FOR_EXCEL.fullmatch, head)), None):
         return said[1]
     lines = _without_blanks(head)
 
-    def fit(delimiter: str) -> tuple[bool, bool, int, int]:
+    def fit(delimiter: str) -> tuple[float, ...]:
         cells = max(_divided(lines, delimiter), key=len, default=[])
-        numbers = all(as_number(cell) is not None or COMMA_NUMBER.fullmatch(cell.strip()) for cell in cells)
-        alike = sum(len(row) == len(cells) for row in _divided(sample[:20], delimiter))
-        return len(cells) > 1, numbers, alike, len(cells)
+        by_suffix = delimiter == "\t" and path.suffix.lower() == ".tsv"
+        named = by_suffix or (bool(known) and {cell.strip() for cell in cells}.issuperset(known))
+        alike = [row for row in _divided(sample, delimiter) if len(row) == len(cells)]
+        below = sum(map(_number_like, chain(*alike))) / max(1, len(cells))
+        one_name = any(cell.startswith(" ") for cell in cells[1:])
+        return len(cells) > 1, named, all(map(_number_like, cells)), len(alike), below, not one_name, len(cells)
 
     return max(DELIMITERS, key=fit)
 
 
+def _number_like(cell: str) -> bool:
+    return as_number(cell) is not None or COMMA_NUMBER.fullmatch(cell.strip()) is not None
+
+
 def _divided(lines: list[str], delimiter: str) -> list[list[str]]:
-    """The cells of some lines; none where quotes make no sense with this delimiter."""
+    """The first rows of some lines; none where quotes make no sense with this delimiter."""
     try:
-        return list(csv.reader(lines, delimiter=delimiter, strict=True))
+        return list(islice(csv.reader(lines, delimiter=delimiter, strict=True), ROWS_DIVIDED))
     except csv.Error:
         return []
 
 
 def _without_blanks(head: list[str]) -> list[str]:
     """As many lines, those before the first cell empty; behind it white space may stand in quotes."""
-    blank = list(takewhile(_is_blank, head))
-    return ["\n"] * len(blank) + head[len(blank) :]
+    rest = list(dropwhile(_is_blank, head))
+    return ["\n"] * (len(head) - len(rest)) + rest
 
 
 def _is_blank(line: str) -> bool:
@@ -277,4 +300,4 @@ def _rows(body: Iterable[list[str]], reader: "_csv.Reader", width: int, path: Pa
         some = True
         yield reader.line_num, cells
     if not some:
-        raise BadInput(f"{place(path)}: has a header but no rows; add some")
+        raise BadInput(f"{place(path)}: has a header but no rows: wanted a line of its own for each")

@@ -1,10 +1,12 @@
 """Whether the first line of a text table holds names or the first row: the rule stands here alone. Reads nothing."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 
 from .cells import as_number, is_missing
 
+GIVEN = re.compile("column [1-9][0-9]*")  # the names of columns in a table without a header
 NEARLY = 0.95  # of a column's cells are numbers: it is one of numbers, with slips of the pen
 SEEN_OFTEN = 3  # rows of a category, from which on the first line would hold one of them, too, were it a row
 
@@ -12,7 +14,8 @@ SEEN_OFTEN = 3  # rows of a category, from which on the first line would hold on
 def is_header(first: list[str], rows: list[list[str]], decimal: str, known: Collection[str]) -> bool:
     """Whether ``first`` holds names, judged by the next rows. Names may be numbers, such as years.
 
-    Names, if all that are ``known`` stand there, or no cell is a number. With numbers among them: a text above numbers
+    Names, if all that are ``known`` stand there; a row, if these are the names of columns without one; names again, if
+    no cell is a number. With numbers among them: a text above numbers
     is a name, a text that recurs below it is a value. Where neither is found, numbers are values, but for two kinds
     of names: a frame's own numbers of its columns, and whole ones beside a text that is none of its column's
     categories.
@@ -20,6 +23,8 @@ def is_header(first: list[str], rows: list[list[str]], decimal: str, known: Coll
     cells = [cell.strip() for cell in first]
     if known and set(known) <= set(cells):
         return True
+    if known and all(map(GIVEN.fullmatch, known)):
+        return False
     numbers = [cell for cell in cells if _is_number(cell, decimal)]
     if not numbers:
         return True

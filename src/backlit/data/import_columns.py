@@ -35,9 +35,13 @@ def in_test_part(first: int, count: int, share: float) -> Array:
 
 @dataclass
 class SeenColumn:
-    """What has been seen of one column: moments of the training rows, and texts as long as they are few."""
+    """What has been seen of one column: moments of the training rows, and texts as long as they are few.
+
+    ``count`` numbers are in training rows, ``numbers`` in all.
+    """
 
     count: int = 0
+    numbers: int = 0
     mean: float = 0.0
     squares: float = 0.0
     low: float = math.inf
@@ -48,15 +52,18 @@ class SeenColumn:
 
     def add(self, cells: Cells, train: Array) -> None:
         if isinstance(cells, list):
-            given = [cell for cell in cells if cell]
-            self.words += len(given)
-            self.missing |= len(given) < len(cells)
+            words = [cell for cell in cells if cell]
+            self.words += len(words)
+            self.missing |= len(words) < len(cells)
             if self.texts is not None:
-                self.texts.update(given)
+                self.texts.update(words)
                 if len(self.texts) > MOST_CATEGORIES:
                     self.texts = None
             return
-        values = cells[train & ~np.isnan(cells)]
+        given = ~np.isnan(cells)
+        self.numbers += int(given.sum())
+        self.missing |= not given.all()
+        values = cells[train & given]
         if not len(values):
             return
         # Chan, Golub and LeVeque (1979): two samples' means and sums of squares become those of both together
@@ -68,11 +75,11 @@ class SeenColumn:
         self.count = together
         self.low, self.high = float(min(self.low, values.min())), float(max(self.high, values.max()))
 
-    @property
-    def moments(self) -> tuple[float, float]:
+    def moments(self, rows: int) -> tuple[float, float]:
+        """Mean and deviation over so many training rows; where a number is missing, the mean stands for it."""
         if self.words or self.low == self.high or not self.count:
             return (0.0 if self.words or not self.count else float(self.low)), 1.0
-        return self.mean, math.sqrt(self.squares / self.count) or 1.0
+        return self.mean, math.sqrt(self.squares / rows) or 1.0
 
 
 @dataclass
@@ -130,8 +137,8 @@ def learned(seen: Seen, names: list[str], position: int, path: Path) -> dict[str
         raise BadInput(f"import: {place(path)}: {rows} rows are too few to divide.")
     kinds, kept = _kinds(columns, names, position, rows)
     classes = _classes(seen, columns[position].words > 0, names[position], path)
-    moments = [columns[k].moments for k in kept]
-    of_target = columns[position].moments
+    moments = [columns[k].moments(rows - tested) for k in kept]
+    of_target = columns[position].moments(rows - tested)
     for k, (mean, deviation) in zip([*kept, position], [*moments, of_target], strict=True):
         if not math.isfinite(mean + deviation):
             raise BadInput(
@@ -163,7 +170,7 @@ def _kinds(
     for k, (column, name) in enumerate(zip(columns, names, strict=True)):
         if k == position:
             continue
-        if column.words and column.count:
+        if column.words and column.numbers:
             raise BadInput(f"import: column {shown(name)} holds numbers and texts: write one kind, or remove it.")
         if not column.words and not column.count:
             continue  # it holds nothing

@@ -43,6 +43,7 @@ def import_tables(
     position = choose_target(names, target, paths[0])[0]
     job = {"sources": [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in paths],
            "target": names[position], "test_share": test_share}  # fmt: skip
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,6 +58,8 @@ def import_tables(
             except BadInput as error:
                 if not isinstance(error.__cause__, OSError | MemoryError):
                     (folder / STATE).unlink()  # once the files are mended they are others, and begin anew
+                    if made:
+                        folder.rmdir()
                 raise
             _store_state(folder, state)
         preparation = Preparation.from_record(state["preparation"])

@@ -86,7 +86,7 @@ class Preparation:
     def apply(self, x: object) -> Array:
         """Prepared rows (N, width), a new float32 array; without mean, scale and categories, a view of x as it is.
 
-        x (N, inputs) is as ``load_inputs`` gives it: numbers, and of categories their places. Raises BadInput for
+        x (N, inputs) is as a Dataset holds it: numbers, and of categories their places. Raises BadInput for
         another width and for infinite numbers.
         """
         raw = inputs(x, missing=self.mean is not None or self.categories is not None)

@@ -18,7 +18,7 @@ from .columns import finite_or_missing, number_in
 from .csv_text import opened_csv
 from .parquet import opened_batches
 from .tables import PARQUET
-from .wording import listed, place
+from .wording import at, listed, place
 
 CELLS = 1 << 18  # of a chunk: as texts about 20 MB
 
@@ -66,7 +66,8 @@ def _is_parquet(path: Path) -> bool:
 
 def _names(path: Path, known: Sequence[str]) -> list[str]:
     if not path.is_file():
-        raise BadInput(f"{place(path)}: there is no such file.")
+        came = "a folder: name the tables in it" if path.is_dir() else "no file" if path.exists() else "nothing there"
+        raise BadInput(f"{place(path)}: a table was wanted, came {came}.")
     if _is_parquet(path):
         with opened_batches(path, 1) as (names, _, _):
             return names
@@ -87,13 +88,14 @@ def _csv(path: Path, names: list[str], target: int, rows: int) -> Iterator[Chunk
 
 def _csv_columns(lines: list[tuple[int, list[str]]], path: Path, names: list[str], target: int) -> list[Cells]:
     columns = zip(*(cells for _, cells in lines), strict=True)
+    numbers = [number for number, _ in lines]
     return [
-        list(column) if k == target else _numbers_or_texts(column, names[k], path, lines[0][0])
+        list(column) if k == target else _numbers_or_texts(column, names[k], path, numbers)
         for k, column in enumerate(columns)
     ]
 
 
-def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, first: int) -> Cells:
+def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, lines: Sequence[int]) -> Cells:
     """A column of numbers as such, of texts as texts; both in one chunk are refused by name."""
     try:
         values = np.fromiter(map(float, cells), np.float64, len(cells))  # twice as fast as np.array(cells, np.float64)
@@ -102,13 +104,13 @@ def _numbers_or_texts(cells: Sequence[str], name: str, path: Path, first: int) -
     except ValueError:
         pass
     texts = ["" if is_missing(cell) else cell.strip() for cell in cells]
-    numbers = [number_in(text, name, path, first + row) for row, text in enumerate(texts)]
+    numbers = [number_in(text, name, path, line) for text, line in zip(texts, lines, strict=True)]
     words = sum(number is None and bool(text) for number, text in zip(numbers, texts, strict=True))
     if words:
         if words < sum(map(bool, texts)):
             row = next(r for r, (n, t) in enumerate(zip(numbers, texts, strict=True)) if t and n is None)
             raise BadInput(
-                f"{place(path)} line {first + row}, column {name!r:.40}: came {texts[row]!r:.40} in a column that also "
+                f"{at(path, lines[row])}, column {name!r:.40}: came {texts[row]!r:.40} in a column that also "
                 "holds numbers: write one kind, or remove the column"
             )
         return texts
@@ -134,9 +136,5 @@ def _arrow_columns(
         if numbers is not None:
             columns.append(finite_or_missing(numbers, name, path, rows))
         else:
-            columns.append(answers if k == target else _stripped(texts_of(k)))
+            columns.append(answers if k == target else _numbers_or_texts(texts_of(k), name, path, rows))
     return columns
-
-
-def _stripped(texts: list[str]) -> list[str]:
-    return ["" if is_missing(text) else text.strip() for text in texts]
