@@ -137,6 +137,12 @@ class TestWhatIsRefusedLeavesNoTrace:
         with pytest.raises(NotFittedError):
             fresh.predict(IRIS[0])
 
+    def test_a_first_call_of_partial_fit_that_is_refused(self):
+        model = bl.MLPClassifier(**OPTIONS)
+        with pytest.raises(ValueError, match="sample_weight"):
+            model.partial_fit(*IRIS, sample_weight=-np.ones(150), classes=[0, 1, 2])
+        assert not [name for name in vars(model) if name.endswith("_")]
+
     def test_what_is_wrong_is_said_in_its_own_words(self):
         fitted = bl.MLPClassifier(**OPTIONS, max_iter=2).fit(*IRIS)
         cases = [
@@ -159,6 +165,27 @@ class TestWhatIsRefusedLeavesNoTrace:
 
 
 class TestMeanwhile:
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({"max_iter": 1}, "Maximum iterations"),
+            ({"max_time": 1e-9}, "max_time"),
+            ({"batch_size": 200, "max_iter": 1}, "clipped"),
+            ({"solver": "lbfgs", "max_iter": 1}, "failed to converge"),
+            ({"solver": "sgd", "learning_rate_init": 1e200}, "left the finite numbers"),
+            ({"callbacks": [lambda progress: (_ for _ in ()).throw(KeyboardInterrupt)]}, "interrupted"),
+        ],
+    )
+    def test_a_warning_names_the_line_that_called(self, options, told):
+        model = bl.MLPRegressor(**{"hidden_layer_sizes": (3,), "random_state": 0} | options)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            try:
+                model.fit(*IRIS)
+            except ValueError as error:
+                assert "non-finite" in str(error)
+        assert {w.filename for w in warned if told in str(w.message)} == {__file__}
+
     def test_a_callback_may_ask_the_model(self):
         seen = []
         model = bl.MLPClassifier(**OPTIONS, max_iter=8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from numbers import Number
@@ -96,19 +97,22 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         validation_data:  (X, y) or (X, y, sample_weight), looked at after every epoch: ``validation_scores_`` and
                           ``validation_loss_curve_``; early_stopping then uses it instead of a part of X.
         """
-        return self._fit(X, y, sample_weight, validation_data, incremental=False)
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
-        before, self._moved = self.__dict__.copy(), False
-        try:
-            self._fit_from_here(X, y, sample_weight, validation_data, incremental)
-        except BaseException:
-            if not self._moved:  # what was refused leaves no trace; what fails later keeps what was learned
-                self.__dict__ = before
-            raise
+        with self._as_before_if_refused():
+            self._fit(X, y, sample_weight, validation_data, incremental=False)
         return self
 
-    def _fit_from_here(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> None:
+    @contextmanager
+    def _as_before_if_refused(self) -> Iterator[None]:
+        """An exception before anything was trained leaves no trace; a later one keeps what was learned."""
+        before, self._moved = self.__dict__.copy(), False
+        try:
+            yield
+        except BaseException:
+            if not self._moved:
+                self.__dict__ = before
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> None:
         check_parameters(type(self).__name__, self.get_params(deep=False))
         hidden = layer_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -203,7 +207,7 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
         self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
         if found.complaint:
-            warnings.warn(found.complaint, ConvergenceWarning, stacklevel=5)
+            warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
 
     def _descend(
         self, X: Floats, targets: Floats, weights: Any, validation_data: Any, random: Any, incremental: bool

@@ -89,6 +89,12 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
 
         classes: all there will ever be, at the first call; for labels (N, n_labels) they are told from y.
         """
+        with self._as_before_if_refused():
+            self._take_classes(y, classes)
+            self._fit(X, y, sample_weight, None, incremental=True)
+        return self
+
+    def _take_classes(self, y: Any, classes: Any) -> None:
         several = type_of_target(y).startswith("multilabel")
         if not hasattr(self, "classes_"):
             if classes is None and not several:
@@ -99,7 +105,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             raise BadInput(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
-        return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The classes (N,), or for several labels 0 and 1 of shape (N, n_labels)."""

@@ -202,7 +202,7 @@ class Descent:
                 f"max_time={est.max_time} s is over after {est.n_iter_} iterations and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=7,
             )
             stop = True
         return stop

@@ -90,7 +90,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
     @available_if(stochastic)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch over X (N, n_in) and y (N,) or (N, n_out), from where it stands."""
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        with self._as_before_if_refused():
+            self._fit(X, y, sample_weight, None, incremental=True)
+        return self
 
     def predict(self, X: Any) -> Floats:
         """Numbers (N,), or (N, n_out) with several outputs."""
