@@ -140,7 +140,20 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_classes(unique_labels(y), several=type_of_target(y).startswith("multilabel"))
-        return X, self._label_binarizer.transform(y).astype(X.dtype)
+        return X, self._coded(y, X.dtype)
+
+    def _coded(self, y: Any, dtype: Any) -> Floats:
+        """Known labels as targets (N, n_out), as the LabelBinarizer codes them; its checks would take longer."""
+        kind = self._label_binarizer.y_type_
+        if kind.startswith("multilabel"):
+            coded: Floats = self._label_binarizer.transform(y).astype(dtype)
+            return coded
+        places = np.searchsorted(self.classes_, y)
+        if kind == "binary":
+            return places[:, None].astype(dtype)
+        targets: Floats = np.zeros((len(y), len(self.classes_)), dtype)
+        targets[np.arange(len(y)), places] = 1
+        return targets
 
     def _check_classes(self, classes: NDArray[Any], several: bool) -> None:
         if self.warm_start and set(classes) != set(self.classes_):
@@ -164,8 +177,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         new = np.setdiff1d(unique_labels(y), self.classes_)
         if len(new):
             raise BadInput(f"validation_data: y has {new.tolist()[0]!r}, which is none of the classes {self.classes_}.")
-        targets: Floats = self._label_binarizer.transform(y).astype(np.float64)
-        return targets
+        return self._coded(y, np.float64)
 
     def _head(self) -> tuple[str, str]:
         if self._label_binarizer.y_type_ == "multiclass":

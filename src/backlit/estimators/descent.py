@@ -40,13 +40,14 @@ class ShuffledRows:
 
     def __init__(self, n_rows: int, random: np.random.RandomState) -> None:
         self.n_rows, self.random = n_rows, random
-        self.beginning = copy.deepcopy(random)
+        self.beginning = random.get_state(legacy=False)
         self.epoch, self.rows = -1, np.arange(n_rows)
 
     def __call__(self, epoch: int) -> Rows:
         if epoch < self.epoch:  # a replay goes back
-            again = ShuffledRows(self.n_rows, copy.deepcopy(self.beginning))
-            return again(epoch)
+            random = copy.deepcopy(self.random)
+            random.set_state(self.beginning)
+            return ShuffledRows(self.n_rows, random)(epoch)
         while self.epoch < epoch:
             places = np.arange(self.n_rows)
             self.random.shuffle(places)  # what sklearn.utils.shuffle draws, without its checks in every epoch
