@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from backlit.data import Preparation, load_dataset, load_inputs, tables
 from backlit.data.csv_text import opened_csv
 
 try:
-    import pyarrow  # noqa: F401
+    import pyarrow
+    import pyarrow.csv
 except ImportError:
     requires("pyarrow", False)
 
@@ -165,6 +167,24 @@ def test_line_ends_within_quotes_are_left_to_the_csv_module(tmp_path, monkeypatc
         fast, slow, _ = both(monkeypatch, load_dataset, tmp_path / "t.csv")
         assert fast == slow
         assert fast[4] == (("New\r\nYork",), None)
+
+
+@pytest.mark.parametrize("name", ["größe \u2028.csv", os.fsdecode(b"gr\xfcn.csv")])
+def test_a_file_of_any_name(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("a,b,t\n" + "1,2,x\n3,4,y\n" * 9)
+    fast, slow, by_pyarrow = both(monkeypatch, load_dataset, tmp_path / name)
+    assert fast == slow and by_pyarrow
+
+
+def test_python_may_end_while_pyarrow_lets_go_of_a_file(tmp_path, monkeypatch):
+    """Its threads let go last, now and then: a file of Python's can't be let go of then, and the process is aborted."""
+    (tmp_path / "t.csv").write_text("a,b,t\n" + "1,2,x\n3,4,y\n" * 40_000)
+    with opened_csv(tmp_path / "t.csv") as table:
+        layout = table.layout
+    opened, open_csv = [], pyarrow.csv.open_csv
+    monkeypatch.setattr(pyarrow.csv, "open_csv", lambda file, *given: opened.append(file) or open_csv(file, *given))
+    assert len(list(tables.arrow_csv(tmp_path / "t.csv", layout, [0, 1, 2], {0, 1}))) == 1
+    assert isinstance(opened[0], pyarrow.NativeFile) and not isinstance(opened[0], pyarrow.PythonFile)
 
 
 @pytest.mark.parametrize("row", ["\ufeffred,0,0", "\ufeff4,0,0"])

@@ -5,6 +5,7 @@ the lines: then NotPlain is raised. No column is understood here.
 """
 
 import mmap
+import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
@@ -45,11 +46,12 @@ def arrow_csv(path: Path, layout: Layout, wanted: Sequence[int], numbers: set[in
         decimal_point=layout.decimal,
     )
     parse = arrow.csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True)
-    with path.open("rb") as file:
+    # A file of pyarrow's own, because its threads may be the last to let go of it: once Python has ended they can't let
+    # go of one of Python's, and the process is aborted.
+    with arrow.OSFile(os.fsencode(path)) as file:
         file.seek(layout.start)
         read = arrow.csv.ReadOptions(column_names=names, block_size=BLOCK)
         try:
-            # closed in any case: its threads, still reading ahead when Python ends, would abort the process
             with arrow.csv.open_csv(file, read, parse, convert) as batches:
                 for batch in batches:
                     if len(batch):
