@@ -206,6 +206,12 @@ DIVIDED = {
     "units, and text": ("Name, First;note, any;t\nDoe, J;so, so;0\nRoe, R;but, well;1\n", "t.csv", ";"),
     "one unit, tabs": ("price, EUR\trooms\n0,5\t0\n1,5\t1\n", "t.csv", "\t"),
     "names, tabs": ("Name, First\tt\nDoe, J\t0\nRoe, R\t1\n", "t.tsv", "\t"),
+    "one unit, the last": ("Name;Stadt;Preis, EUR\nBrot;Bonn;2,50\nMilch;Ulm;1,20\n", "t.csv", ";"),
+    "one unit, the first": ("Umsatz, EUR;Stadt;Land\n2,50;Bonn;DE\n1,20;Ulm;DE\n", "t.csv", ";"),
+    "commas in texts": ("id;name;city, zip\n1;Ann;Bonn, 53111\n2;Bob;Ulm, 89073\n", "t.csv", ";"),
+    "a unit without a space": ("Datum;Stadt;Umsatz,EUR\n2024-01-01;B;2,50\n2024-01-02;C;3,50\n", "t.csv", ";"),
+    "a unit, bars": ("Name|Stadt|Preis, EUR\nBrot|Bonn|2.50\nMilch|Ulm|1.20\n", "t.csv", "|"),
+    "a unit, tabs": ("Name\tStadt\tPreis, EUR\nBrot\tBonn\t2.50\nMilch\tUlm\t1.20\n", "t.txt", "\t"),
     "a name with a semicolon": ("id,name;alias,v\n1,x;y,2\n2,z;w,3\n", "t.csv", ","),
     "spaces behind commas": ("a, b, c\n1, 2, 3\n4, 5, 6\n", "t.csv", ","),
     "a break in quotes across the last line looked at": (

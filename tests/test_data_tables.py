@@ -185,7 +185,10 @@ def test_which_column_is_the_target(tmp_path):
         ("a,b\n1,2\n3,4\n".encode("utf-16-be"), ["is text in UTF-16"]),
         (b"\x1f\x8b\x08\0rest", ["packed by gzip", "unpack"]),
         (b"PK\x03\x04rest", ["workbook", "as CSV"]),
-        (b"PAR1rest", ["Parquet", ".parquet"]),
+        (b"PAR1restPAR1", ["Parquet", ".parquet"]),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(60), ["old workbook", "as CSV"]),
+        ("a,b\n1,2\n".encode("utf-32"), ["no text in UTF-8"]),
+        (bytes(100), ["no text in UTF-8"]),
         ("a,b\n1," + "x" * 101 + "\n", ["line 2", "100 characters"]),
         ("a,b\n1,x\0\n", ["line 2", "class name"]),
         ("a,b\n" + "1" * 200_000 + ",3\n", ["line 2"]),
@@ -393,3 +396,8 @@ def test_commas_in_the_numbers_of_the_target_are_told(tmp_path):
             assert how in refusal(import_tables, [path], tmp_path / "new", None, 0.2, lambda *_: None)
     sets = table(tmp_path, "a,t\n" + "".join(f'{k},"{k % 3},2"\n' for k in range(30)))
     assert load_dataset(sets).classes == ("0,2", "1,2", "2,2")
+
+
+def test_a_column_may_be_called_as_other_files_begin(tmp_path):
+    (tmp_path / "t.csv").write_text("PAR1,PAR2,y\n1,2,x\n3,4,y\n")
+    assert load_dataset(tmp_path / "t.csv").columns == ("PAR1", "PAR2")

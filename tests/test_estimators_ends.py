@@ -85,7 +85,10 @@ class TestWhatWasLearnedStays:
             model.fit(*IRIS)
         monkeypatch.setattr(lbfgs, "objective", objective)
         ends = [weights(bl.MLPClassifier(**options, max_iter=k).fit(*IRIS)) for k in range(6, 12)]
-        assert any(np.array_equal(weights(model), end) for end in ends)
+        found = [np.array_equal(weights(model), end) for end in ends]
+        assert any(found)
+        same = bl.MLPClassifier(**options, max_iter=6 + found.index(True)).fit(*IRIS)
+        assert (model.n_iter_, model.loss_) == (same.n_iter_, same.loss_)
         assert model.score(*IRIS) > 0.9
 
     def test_a_search_by_lbfgs_ends_in_time_within_an_iteration(self, monkeypatch):
@@ -136,6 +139,26 @@ class TestWhatIsRefusedLeavesNoTrace:
             fresh.fit(*IRIS, **given)
         with pytest.raises(NotFittedError):
             fresh.predict(IRIS[0])
+
+    @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+    def test_ctrl_c_before_anything_was_trained(self, monkeypatch, solver):
+        model = bl.MLPClassifier(**OPTIONS, max_iter=50, solver=solver).fit(*IRIS)
+        kept = weights(model)
+
+        def interrupted(*given, **options):
+            raise KeyboardInterrupt
+
+        if solver == "adam":
+            engine = type(bl.open_engine("auto", model.network_, model.optimizer_, model.state_, IRIS))
+            monkeypatch.setattr(engine, "advance", interrupted)
+        else:
+            calls, objective = [], lbfgs.objective
+            monkeypatch.setattr(
+                lbfgs, "objective", lambda *given: interrupted() if calls else calls.append(0) or objective(*given)
+            )
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*IRIS)
+        assert np.array_equal(weights(model), kept) and model.score(*IRIS) > 0.9
 
     def test_a_first_call_of_partial_fit_that_is_refused(self):
         model = bl.MLPClassifier(**OPTIONS)
@@ -194,6 +217,19 @@ class TestMeanwhile:
         assert seen[-1][0] == 8 * 8
         assert seen[-1][1] == model.score(*IRIS) > seen[0][1]
         assert np.array_equal(seen[-1][2], weights(model))
+
+    def test_a_callback_within_the_first_epoch_finds_the_fitted_attributes(self):
+        found = []
+        model = bl.MLPClassifier((3,), random_state=0, batch_size=1, max_iter=2)
+        model.set_params(callbacks=[lambda progress: found.append((model.loss_, model.optimizer_.rate))])
+        model.fit(*IRIS)
+        assert len(found) > 2 and np.isfinite(found).all()
+
+    def test_early_stopping_may_begin_with_a_warm_start(self):
+        model = bl.MLPClassifier(**OPTIONS, max_iter=40, warm_start=True).fit(*IRIS, validation_data=IRIS)
+        before = model.score(*IRIS)
+        model.set_params(early_stopping=True, max_iter=2).fit(*IRIS, validation_data=IRIS)
+        assert model.score(*IRIS) >= before > 0.9
 
     def test_a_subclass_may_have_parameters_of_its_own(self):
         class Own(bl.MLPClassifier):

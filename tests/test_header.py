@@ -26,7 +26,10 @@ def test_a_table_without_a_header_stays_one_where_its_first_row_holds_something_
     trained = load_dataset(written(tmp_path, "\n".join(rows)))
     assert trained.columns == ("column 1", "column 2")
     later = written(tmp_path, "\n".join(["x,violet,1", *rows]).replace("x", "4"), "later.csv")
-    assert len(load_inputs(later, Preparation.learn(trained))) == 61
+    preparation = Preparation.learn(trained)
+    assert len(load_inputs(later, preparation)) == 61
+    headed = written(tmp_path, "\n".join(["size,colour,t", *rows]), "headed.csv")
+    assert "has no column 'column 1'" in refusal(load_inputs, headed, preparation)
 
 
 @pytest.mark.parametrize(

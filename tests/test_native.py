@@ -286,9 +286,11 @@ def test_the_same_bits_with_any_number_of_threads(name, rows):
     results = []
     for threads in (1, 2, 3, 8, None):  # None: as many as pay, found out by trying
         opened, *_ = engine(NETWORKS[name], bl.Adam(0.1), "float32", threads=threads)
-        losses = opened.advance(np.random.default_rng(0).integers(0, 40, (20 if rows < 2000 else 3, rows)))
+        steps = 20 if rows < 2000 else 3
+        sizes = np.empty(steps)
+        losses = opened.advance(np.random.default_rng(0).integers(0, 40, (steps, rows)), None, sizes)
         state = opened.state()
-        results.append([losses, state.parameters, *state.slots.values()])
+        results.append([losses, sizes, state.parameters, *state.slots.values()])
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 

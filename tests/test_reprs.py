@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,9 @@ def test_a_record_shows_itself_in_one_short_line(name):
     line = repr(record)
     assert line.startswith(f"{type(record).__name__}(") and line.endswith(")") and told in line
     assert "\n" not in line and len(line) <= 120
+
+
+def test_a_notebook_shows_the_explorer_as_a_page():
+    page = bl.explorer(TRACE)
+    shown = page._repr_html_()
+    assert shown.startswith("<iframe srcdoc=") and html.unescape(shown.split('"')[1]) == page

@@ -453,3 +453,17 @@ def test_losses_just_below_infinity_are_no_warning():
     run = bl.train(bl.Network([1, 1], loss="squared_error"), bl.SGD(0.0), (x, y), batch_size=100, epochs=1,
                    state=bl.initial_state(bl.Network([1, 1]), dtype="float64"))  # fmt: skip
     assert np.concatenate([progress.losses for progress in run]) == pytest.approx([1e307, 1e307])
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_the_size_of_the_weights_before_each_step(noise):
+    options = {"batch_size": 16, "epochs": 2, "seed": 3}
+    told = bl.train(NET, bl.Adam(0.05), DATA, **options, noise=noise, squared_weights=True)
+    sizes = [progress.squared_weights for progress in told]
+    state, states = bl.initial_state(NET, bl.Adam(0.05), seed=3), []
+    states.append(state)
+    for progress in bl.train(NET, bl.Adam(0.05), DATA, **options, reports_every=1, state=state):
+        states.append(progress.state())
+        assert progress.squared_weights is None
+    wanted = [sum((layer.W.astype(float) ** 2).sum() for layer in state.layers) for state in states[:-1]]
+    np.testing.assert_allclose(np.concatenate(sizes), wanted, rtol=2e-6)

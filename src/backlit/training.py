@@ -66,7 +66,8 @@ def train(
              bit of the run; benchmarks/noise_cost.py says what it costs. For the engines native and reference.
 
     squared_weights: tell ‖W‖² over all layers, without biases, before each step, ``Progress.squared_weights``: an L2
-             penalty takes part in the updates, not in the losses, and this is what a loss with it is made from.
+             penalty takes part in the updates, not in the losses, and this is what a loss with it is made from. Each
+             step reads W once more: a few percent with batches of hundreds, a third with single rows.
 
     Raises BadInput at once for what doesn't fit; Diverged, with the last finite State, when the numbers run away.
 

@@ -1,8 +1,9 @@
 """Text of a CSV file -> a header and rows of cells, line by line, with bounded memory. What cells mean: tables.py."""
 
 import csv
+import os
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, dropwhile, islice
@@ -26,10 +27,12 @@ ROWS_DIVIDED = 20  # tell what divides cells
 COMMA_NUMBER = re.compile(r"[+-]?([0-9]*,[0-9]+|[0-9]+,)([eE][+-]?[0-9]+)?")
 FOR_EXCEL = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte that isn't UTF-8
+PARQUET_MARK = b"PAR1"  # also a fine name of a column: it stands at the end, too
 OTHER_KINDS = {
     b"\x1f\x8b": "packed by gzip: unpack it first",
     b"PK\x03\x04": "a workbook or another zip archive: save the table in it as CSV",
-    b"PAR1": "a Parquet file: name it .parquet",
+    b"\xd0\xcf\x11\xe0": "an old workbook: save the table in it as CSV",
+    PARQUET_MARK: "a Parquet file: name it .parquet",
 }  # how they begin
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]+")
 
@@ -86,15 +89,21 @@ def opened_csv(path: Path, known: Collection[str] = (), *, unnamed: bool = False
 def _refuse_other_kinds(path: Path) -> None:
     """BadInput for other kinds of files under this name, and for UTF-16, which spreadsheets call Unicode.
 
-    That has a mark, or zero in half of its bytes.
+    That has a mark, or zero in every other byte.
     """
     with path.open("rb") as file:
         begin = file.read(64)
+        file.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        end = file.read()
     for mark, kind in OTHER_KINDS.items():
-        if begin.startswith(mark):
+        if begin.startswith(mark) and (mark != PARQUET_MARK or end == mark):
             raise BadInput(f"{place(path)}: is {kind}")
-    if begin.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or 3 * begin.count(0) > len(begin):
+    marked = begin.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) and not begin.startswith((BOM_UTF32_LE, BOM_UTF32_BE))
+    halves = sorted(half.count(0) / max(1, len(half)) for half in (begin[::2], begin[1::2]))
+    if marked or (halves[1] > 0.7 and halves[0] < 0.3):
         raise BadInput(f"{place(path)}: is text in UTF-16: wanted UTF-8; save the file as CSV in UTF-8")
+    if 3 * begin.count(0) > len(begin):
+        raise BadInput(f"{place(path)}: is no text in UTF-8: wanted a table, each row a line")
 
 
 def _undecodable(path: Path) -> int:
@@ -211,7 +220,7 @@ def _head(lines: Iterator[str]) -> list[str]:
 def _delimiter(head: list[str], sample: list[str], path: Path, known: Collection[str]) -> str:
     """What divides the first line into cells: into names that are known, as the file's name says, or into numbers.
 
-    Else into as many as most of the next lines, and those into the most numbers; "Price, EUR" is rather one name.
+    Else into as many as most of the next lines, "Price, EUR" being rather one name, and those into the most numbers.
     """
     if said := next(filter(None, map(FOR_EXCEL.fullmatch, head)), None):
         return said[1]
@@ -222,9 +231,9 @@ def _delimiter(head: list[str], sample: list[str], path: Path, known: Collection
         by_suffix = delimiter == "\t" and path.suffix.lower() == ".tsv"
         named = by_suffix or (bool(known) and {cell.strip() for cell in cells}.issuperset(known))
         alike = [row for row in _divided(sample, delimiter) if len(row) == len(cells)]
-        below = sum(map(_number_like, chain(*alike))) / max(1, len(cells))
+        numbers = sum(map(_number_like, chain(*alike)))
         one_name = any(cell.startswith(" ") for cell in cells[1:])
-        return len(cells) > 1, named, all(map(_number_like, cells)), len(alike), below, not one_name, len(cells)
+        return len(cells) > 1, named, all(map(_number_like, cells)), len(alike), not one_name, numbers, len(cells)
 
     return max(DELIMITERS, key=fit)
 

@@ -14,17 +14,14 @@ SEEN_OFTEN = 3  # rows of a category, from which on the first line would hold on
 def is_header(first: list[str], rows: list[list[str]], decimal: str, known: Collection[str]) -> bool:
     """Whether ``first`` holds names, judged by the next rows. Names may be numbers, such as years.
 
-    Names, if all that are ``known`` stand there; a row, if these are the names of columns without one; names again, if
-    no cell is a number. With numbers among them: a text above numbers
-    is a name, a text that recurs below it is a value. Where neither is found, numbers are values, but for two kinds
-    of names: a frame's own numbers of its columns, and whole ones beside a text that is none of its column's
-    categories.
+    Names, if all that are ``known`` stand there, or no cell is a number. With numbers among them: a text above numbers
+    is a name; a text that recurs below it is a value, and so is any where ``known`` are the names of unnamed columns.
+    Where neither is found, numbers are values, but for two kinds of names: a frame's own numbers of its columns, and
+    whole ones beside a text that is none of its column's categories.
     """
     cells = [cell.strip() for cell in first]
     if known and set(known) <= set(cells):
         return True
-    if known and all(map(GIVEN.fullmatch, known)):
-        return False
     numbers = [cell for cell in cells if _is_number(cell, decimal)]
     if not numbers:
         return True
@@ -33,7 +30,7 @@ def is_header(first: list[str], rows: list[list[str]], decimal: str, known: Coll
     columns = list(_columns(cells, rows, decimal))
     if any(len(below) and text not in below and _of_numbers(below, decimal) for text, below in columns):
         return True
-    if any(text in below for text, below in columns):
+    if any(text in below for text, below in columns) or (known and all(map(GIVEN.fullmatch, known))):
         return False
     places = [(str(place), str(place - 1)) for place, cell in enumerate(cells) if _is_number(cell, decimal)]
     if numbers == [place for place, _ in places] or numbers == [place for _, place in places]:

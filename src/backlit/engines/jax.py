@@ -23,7 +23,7 @@ from ..network import Network
 from ..optimizers import SGD, Adam, AdamW, Optimizer, next_rates, slots_of
 from ..state import Layers, State
 from .jax_hosts import lost, meeting
-from .reference import checked_rates, checked_rows
+from .reference import checked_rates, checked_room, checked_rows
 
 # Steps that one compiled loop has room for: few sizes, so that little is compiled; Ctrl-C is seen between two loops.
 ROOM = (16, 256)
@@ -72,7 +72,7 @@ class Engine:
         rows = checked_rows(rows, self._n_rows)
         if rates is None:
             rates = next_rates(self._opt.rate, self._step, len(rows), self._start.epoch_losses)
-        rates = checked_rates(rates, len(rows))
+        rates, squared_weights = checked_rates(rates, len(rows)), checked_room(squared_weights, len(rows))
         losses = np.empty(len(rows))
         for first in range(0, len(rows), ROOM[-1]):
             some = slice(first, first + ROOM[-1])

@@ -21,7 +21,7 @@ from ..errors import BadInput, EngineUnavailable
 from ..network import Network
 from ..optimizers import SGD, Adam, AdamW, Optimizer, next_rates, slots_of
 from ..state import Floats, State
-from .reference import checked_rates, checked_rows
+from .reference import checked_rates, checked_room, checked_rows
 
 try:
     from . import _core as _compiled
@@ -186,6 +186,7 @@ class Engine:
         squared_weights: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
         rates = np.ascontiguousarray(checked_rates(self._rates(len(rows), rates), len(rows)))
+        squared_weights = checked_room(squared_weights, len(rows))
         places = rows if self._places is None else self._places[rows]
         if _fits_core(self._x, self._dtype):
             return self._core.advance(self._x, places, rows, rates, squares, squared_weights)

@@ -60,6 +60,7 @@ class Engine:
         squared_weights: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
         rows = checked_rows(rows, len(self._x))
+        squared_weights = checked_room(squared_weights, len(rows))
         given = [None] * len(rows) if rates is None else checked_rates(rates, len(rows))
         losses = np.empty(len(rows))
         with np.errstate(all="ignore"):  # numbers that run away are seen in the losses
@@ -128,6 +129,19 @@ def checked_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
     if rows.size and (rows.min() < 0 or rows.max() >= n_rows):
         raise BadInput(f"advance: rows must be from 0 to {n_rows - 1}; got {rows.min()} to {rows.max()}.")
     return rows
+
+
+def checked_room(squared_weights: NDArray[np.float64] | None, steps: int) -> NDArray[np.float64] | None:
+    """An array (steps,) to be filled, or None; BadInput otherwise."""
+    if squared_weights is None:
+        return None
+    if not isinstance(squared_weights, np.ndarray):
+        what = type(squared_weights).__name__
+    else:
+        what, flags = f"{squared_weights.shape} {squared_weights.dtype}", squared_weights.flags
+        if what == f"({steps},) float64" and flags.c_contiguous and flags.writeable:
+            return squared_weights
+    raise BadInput(f"advance: squared_weights must be a new float64 array of shape ({steps},); got {what}.")
 
 
 def checked_rates(rates: ArrayLike, steps: int) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ from ..optimizers import SGD, Adam
 from ..state import Floats, Layers, State
 from .constraints import HIDDEN, check_parameters, layer_sizes
 from .descent import Descent, Held, ShuffledRows
-from .lbfgs import penalty, search
+from .lbfgs import Found, penalty, search
 
 DENSE_ROWS = 4096  # of a sparse X, made dense together when outputs are computed
 # what a run of partial_fit keeps from its first call, as scikit-learn's optimizer object does; only alpha is read anew
@@ -199,13 +199,19 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         opt = SGD(float(self.learning_rate_init), l2=float(self.alpha), l2_over="batch")
         self.optimizer_: SGD | Adam = opt
         state = self.state_.astype(np.float64)  # as scipy searches, and scikit-learn keeps what it finds
+        total = len(X) if weights is None else float(weights.sum())
+
+        def keep(found: Found) -> None:
+            self._keep_trained(replace(state, parameters=found.parameters))
+            l2 = penalty(opt, self.state_.layers, total)
+            self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
+
         found = search(
             self.network_, X, targets, weights, state.parameters, opt, engine=self.engine, tol=self.tol,
             max_iter=int(self.max_iter), max_fun=int(self.max_fun), max_time=self.max_time, verbose=bool(self.verbose),
-            keep=lambda parameters: self._keep_trained(replace(state, parameters=parameters)),
+            keep=keep,
         )  # fmt: skip
-        l2 = penalty(opt, self.state_.layers, len(X) if weights is None else float(weights.sum()))
-        self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
+        keep(found)
         if found.complaint:
             warnings.warn(found.complaint, ConvergenceWarning, stacklevel=4)
 

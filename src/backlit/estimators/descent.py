@@ -126,6 +126,8 @@ class Descent:
         except Diverged as error:
             self.ran_away(error)
         except KeyboardInterrupt:
+            if self.newest is None:  # nothing to keep
+                raise
             warnings.warn("Training interrupted by user.", stacklevel=6)
             return True
         return False
@@ -134,9 +136,12 @@ class Descent:
         """Leaves in the estimator what was reached: with early stopping the best State, if one was validated."""
         est = self.estimator
         state = self.diverged if self.newest is None else self.newest.state()
-        if state is None:
-            return
-        est._keep_trained(est._best if est.early_stopping and est.validation_scores_ else self.counted_on(state))
+        if state is not None:
+            self.keep(est._best if est.early_stopping and est.validation_scores_ else self.counted_on(state))
+
+    def keep(self, state: State) -> None:
+        est = self.estimator
+        est._keep_trained(state)
         est.optimizer_ = est._optimizer()
         if not hasattr(est, "loss_") and self.newest is not None:  # no epoch was finished: its last batch stands for it
             est.loss_ = float(self.newest.losses[-1]) / self.share
@@ -194,7 +199,7 @@ class Descent:
             self.penalty = 0.0
             stop = self.epoch_ended(loss, progress)
         if est.callbacks:  # they may ask the estimator
-            est._keep_trained(self.counted_on(progress.state()))
+            self.keep(self.counted_on(progress.state()))
         for callback in est.callbacks or ():
             answer = callback(progress)
             stop |= isinstance(answer, bool | np.bool_) and bool(answer)
@@ -253,7 +258,7 @@ class Descent:
         return not self.lower_rate(why)
 
     def validated(self, progress: Progress | None) -> bool:
-        """Loss and score on the held rows; whether the score improved. The best State is kept for early stopping."""
+        """Loss and score on the held rows; whether the score improved. The best State is kept: a warm start may ask."""
         est, held = self.estimator, self.held
         assert held is not None
         loss, score = np.nan, np.nan
@@ -266,9 +271,7 @@ class Descent:
         self.say(f"Validation score: {score:f}")
         improved = not score < est.best_validation_score_ + est.tol
         if score > est.best_validation_score_:
-            est.best_validation_score_ = score
-            if est.early_stopping:
-                est._best = self.counted_on(state)
+            est.best_validation_score_, est._best = score, self.counted_on(state)
         return improved
 
     # --- ends -----------------------------------------------------------------------------------------------------

@@ -39,11 +39,11 @@ class Found:
 def search(
     net: Network, x: Floats, y: Floats, s: Floats | None, start: Floats, opt: SGD,
     *, engine: str, tol: float, max_iter: int, max_fun: int, max_time: float | None, verbose: bool,
-    keep: Callable[[Floats], None],
+    keep: Callable[[Found], None],
 ) -> Found:  # fmt: skip
     """The minimum of the mean loss of x (N, n_in), y (N, n_out), weights s (N,), plus l2/(2·Σs)·‖W‖², in float64.
 
-    ``keep`` gets the parameters (P,) of every iteration, so that a search that is interrupted has found something.
+    ``keep`` gets where every iteration ends, so that a search that is interrupted has found something.
     """
     data = Dataset(*(None if array is None else array.astype(np.float64, copy=False) for array in (x, y, s)))
     ends_at = np.inf if max_time is None else monotonic() + max_time
@@ -53,7 +53,6 @@ def search(
         nonlocal reached
         late = f"lbfgs failed to converge after {iterations} iteration(s): max_time={max_time} s is over."
         reached = Found(flat.copy(), value, iterations, late)
-        keep(reached.parameters)
 
     def evaluated(flat: Floats) -> tuple[float, Floats]:
         if reached is not None and monotonic() > ends_at:
@@ -66,6 +65,7 @@ def search(
     def watch(intermediate_result: Any) -> None:
         assert reached is not None
         reach(intermediate_result.x, float(intermediate_result.fun), reached.iterations + 1)
+        keep(reached)
         if verbose:
             sys.stdout.write(f"Iteration {reached.iterations}, loss = {reached.objective:.8f}\n")
 
@@ -82,7 +82,6 @@ def search(
     except _TimeIsOver:
         assert reached is not None
         return reached
-    keep(result.x)
     iterations = min(int(result.nit), max_iter)
     return Found(result.x, float(result.fun), iterations, _complaint(result, max_iter, max_fun))
 
