@@ -10,13 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from threadpoolctl import ThreadpoolController
 
 from .. import chain
 from ..data import Dataset
@@ -72,8 +70,7 @@ def search(
             sys.stdout.write(f"Iteration {reached.iterations}, loss = {reached.objective:.8f}\n")
 
     try:
-        # a search that runs away is told from its result; BLAS's threads, awake, would keep the engine's off the cores
-        with np.errstate(all="ignore"), _pools().limit(limits=1, user_api="blas"):
+        with np.errstate(all="ignore"):  # a search that runs away is told from its result
             result = minimize(
                 evaluated,
                 start.astype(np.float64),
@@ -87,11 +84,6 @@ def search(
         return reached
     iterations = min(int(result.nit), max_iter)
     return Found(result.x, float(result.fun), iterations, _complaint(result, max_iter, max_fun))
-
-
-@lru_cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 class _TimeIsOver(Exception):
