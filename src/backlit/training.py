@@ -67,7 +67,7 @@ def train(
 
     squared_weights: tell ‖W‖² over all layers, without biases, before each step, ``Progress.squared_weights``: an L2
              penalty takes part in the updates, not in the losses, and this is what a loss with it is made from. Each
-             step reads W once more: a few percent with batches of hundreds, a third with single rows.
+             step reads W once more, which small batches notice.
 
     Raises BadInput at once for what doesn't fit; Diverged, with the last finite State, when the numbers run away.
 

@@ -6,7 +6,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain, dropwhile, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -161,8 +161,7 @@ def _table(
     if decimal == ",":
         rows = ((line, [with_point(cell, path, line) for cell in cells]) for line, cells in rows)
         notes.append("numbers are read with a decimal comma")
-    blank_lines = len(head) - len(list(dropwhile(_is_blank, head)))
-    start = _start(header_lines if header else blank_lines, path)
+    start = _start(header_lines if header else _blank_lines(head), path)
     layout = Layout(delimiter, decimal, start, not names[0] and not unnamed, len(names))
     if layout.unnamed_first:
         names, rows = names[1:], ((line, cells[1:]) for line, cells in rows)
@@ -252,8 +251,12 @@ def _divided(lines: list[str], delimiter: str) -> list[list[str]]:
 
 def _without_blanks(head: list[str]) -> list[str]:
     """As many lines, those before the first cell empty; behind it white space may stand in quotes."""
-    rest = list(dropwhile(_is_blank, head))
-    return ["\n"] * (len(head) - len(rest)) + rest
+    count = _blank_lines(head)
+    return ["\n"] * count + head[count:]
+
+
+def _blank_lines(head: list[str]) -> int:
+    return len(list(takewhile(_is_blank, head)))
 
 
 def _is_blank(line: str) -> bool:

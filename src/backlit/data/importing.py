@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ def import_tables(
             except BadInput as error:
                 if not isinstance(error.__cause__, OSError | MemoryError):
                     (folder / STATE).unlink()  # once the files are mended they are others, and begin anew
-                    if made:
-                        folder.rmdir()
+                    with suppress(OSError):  # somebody has put something there meanwhile
+                        if made:
+                            folder.rmdir()
                 raise
             _store_state(folder, state)
         preparation = Preparation.from_record(state["preparation"])

@@ -202,8 +202,9 @@ class BasePerceptron(BaseEstimator):  # type: ignore[misc]
         total = len(X) if weights is None else float(weights.sum())
 
         def keep(found: Found) -> None:
-            self._keep_trained(replace(state, parameters=found.parameters))
-            l2 = penalty(opt, self.state_.layers, total)
+            kept = replace(state, parameters=found.parameters)
+            self._keep_trained(kept)
+            l2 = penalty(opt, kept.layers, total)
             self.n_iter_, self.loss_ = found.iterations, (found.objective - l2) / self._share() + l2
 
         found = search(
